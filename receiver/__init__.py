@@ -1,0 +1,1 @@
+"""Webhook edge: verifies, commits and answers what Synap sends."""

@@ -1,0 +1,228 @@
+"""Group commit: what arrives while one commit is under way goes into the next.
+
+Each submission is answered by its own future, and only after its own commit. At most one
+commit is under way, so that a duplicate which arrives meanwhile waits for the first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+import structlog
+from redis.asyncio import Redis as AsyncRedis
+from redis.exceptions import RedisError
+
+from receiver.broker import Keys
+from receiver.commit import MAX_BYTES, MAX_EVENTS, Committer, Outcome, Submission
+from receiver.errors import SettingsError, Shortage, UnavailableError
+from receiver.settings import ReceiverSettings
+from receiver.watch import CLUSTER, Findings, Level, look
+
+MAX_WAITING: Final = 8_192
+MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
+LAST_ATTEMPTS_AGE: Final = 2 * 3600 + 36 * 60
+"""Seconds: an older delivery is on the sender's last attempts and is never shed."""
+
+LOOK_INTERVAL: Final = 5.0
+
+_log = structlog.get_logger("receiver.intake")
+
+
+class CommitReport(NamedTuple):
+    """A finished commit: `outcomes` match `batch`, or `shortage` says why there are none."""
+
+    batch: Sequence[Submission]
+    outcomes: Sequence[Outcome]
+    shortage: Shortage | None
+    seconds: float
+
+
+class _Waiting(NamedTuple):
+    submission: Submission
+    answer: asyncio.Future[Outcome]
+
+
+class Intake:
+    """Collects submissions and commits them in batches; knows what may be acknowledged."""
+
+    def __init__(
+        self,
+        redis: AsyncRedis,
+        settings: ReceiverSettings,
+        *,
+        on_commit: Callable[[CommitReport], None],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._redis = redis
+        self._settings = settings
+        self._on_commit = on_commit
+        self._clock = clock
+        self._committer = Committer(redis, Keys(settings.key_prefix))
+        self._waiting: deque[_Waiting] = deque()
+        self._waiting_bytes = 0
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._findings: Findings | None = None
+        self._committing: asyncio.Task[None] | None = None
+        self._looking: asyncio.Task[None] | None = None
+
+    @property
+    def level(self) -> Level:
+        """What an acknowledgement stands for now."""
+        return self._findings.level if self._findings else Level.UNPROVEN
+
+    @property
+    def findings(self) -> Findings | None:
+        """The last look at Redis; None while it cannot be reached."""
+        return self._findings
+
+    def ready(self) -> str | None:
+        """Return why nothing can be accepted now, or None."""
+        if self._stopping:
+            return "stopping"
+        if self._findings is None:
+            return "redis is unreachable"
+        return self._findings.problem
+
+    async def start(self) -> None:
+        """Look at Redis once, then begin to commit; an unreachable Redis is no error.
+
+        Raises:
+            SettingsError: the server is a Redis Cluster.
+        """
+        await self._look()
+        if self._findings and self._findings.cluster:
+            raise SettingsError([CLUSTER])
+        self._committing = asyncio.create_task(self._commit_forever(), name="committer")
+        self._looking = asyncio.create_task(self._look_forever(), name="watch")
+
+    async def stop(self) -> None:
+        """Refuse what is new, finish what was submitted, then return."""
+        self._stopping = True
+        self._wake.set()
+        if self._committing:
+            await self._committing
+        if self._looking:
+            self._looking.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._looking
+
+    def submit(self, submission: Submission) -> asyncio.Future[Outcome]:
+        """Queue a verified delivery for the next commit.
+
+        Returns:
+            A future that holds the outcome once it is committed, or an `UnavailableError`.
+
+        Raises:
+            UnavailableError: at once, when nothing can be promised.
+        """
+        self._admit(submission)
+        answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(submission, answer))
+        self._waiting_bytes += len(submission.raw)
+        self._wake.set()
+        return answer
+
+    def _admit(self, submission: Submission) -> None:
+        if self._stopping:
+            raise UnavailableError(Shortage.STOPPING)
+        findings = self._findings
+        if findings is None:
+            raise UnavailableError(Shortage.REDIS_UNREACHABLE)
+        if findings.problem:
+            raise UnavailableError(Shortage.NOT_DURABLE)
+        if len(self._waiting) >= MAX_WAITING or self._waiting_bytes >= MAX_WAITING_BYTES:
+            raise UnavailableError(Shortage.OVERLOADED)
+        if findings.shedding and not _on_last_attempts(submission):
+            raise UnavailableError(Shortage.SHEDDING)
+
+    async def _commit_forever(self) -> None:
+        while self._waiting or not self._stopping:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._waiting:
+                await self._commit(self._next_batch())
+            if self._stopping:
+                self._wake.set()
+
+    def _next_batch(self) -> list[_Waiting]:
+        batch: list[_Waiting] = []
+        size = 0
+        while self._waiting and len(batch) < MAX_EVENTS:
+            size += len(self._waiting[0].submission.raw)
+            if batch and size > MAX_BYTES:
+                break
+            batch.append(self._waiting.popleft())
+        self._waiting_bytes -= sum(len(item.submission.raw) for item in batch)
+        return batch
+
+    async def _commit(self, batch: list[_Waiting]) -> None:
+        submissions = [item.submission for item in batch]
+        began = time.perf_counter()
+        outcomes: list[Outcome] = []
+        shortage: Shortage | None = None
+        try:
+            async with asyncio.timeout(self._settings.commit_timeout):
+                outcomes = await self._committer.commit(
+                    submissions, now=self._clock(), wait_ms=self._wait_ms()
+                )
+        except UnavailableError as error:
+            shortage = Shortage(error.reason)
+        except TimeoutError:
+            shortage = Shortage.COMMIT_TIMEOUT
+        except Exception:
+            # Whatever it was, the requests must be answered and the committer must live on.
+            _log.exception("commit.broke", events=len(batch))
+            shortage = Shortage.REDIS_REFUSED
+        self._answer(batch, outcomes, shortage)
+        seconds = time.perf_counter() - began
+        self._on_commit(CommitReport(submissions, outcomes, shortage, seconds))
+
+    def _answer(
+        self, batch: list[_Waiting], outcomes: list[Outcome], shortage: Shortage | None
+    ) -> None:
+        if shortage is None:
+            for item, outcome in zip(batch, outcomes, strict=True):
+                if not item.answer.done():
+                    item.answer.set_result(outcome)
+            return
+        for item in batch:
+            if not item.answer.done():
+                item.answer.set_exception(UnavailableError(shortage))
+
+    def _wait_ms(self) -> int | None:
+        findings = self._findings
+        if findings is None or not findings.waitaof:
+            return None
+        return max(1, int(self._settings.commit_timeout * 1000))
+
+    async def _look_forever(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_INTERVAL if self._findings else 1.0)
+            await self._look()
+
+    async def _look(self) -> None:
+        before = self._findings
+        try:
+            async with asyncio.timeout(self._settings.commit_timeout):
+                self._findings = await look(self._redis, self._settings, now=self._clock())
+        except (RedisError, OSError, TimeoutError) as error:
+            self._findings = None
+            if before is not None or self._committing is None:
+                _log.error("redis.unreachable", error=type(error).__name__)
+            return
+        after = self._findings
+        if before is None or (before.level, before.problem) != (after.level, after.problem):
+            _log.info("durability.proven", durability=after.level.value, problem=after.problem)
+        if after.shedding and not (before and before.shedding):
+            _log.warning("shedding.started", mark=after.shedding)
+
+
+def _on_last_attempts(submission: Submission) -> bool:
+    event = submission.event
+    return event is not None and submission.received_at - event.timestamp > LAST_ATTEMPTS_AGE

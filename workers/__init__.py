@@ -1,0 +1,1 @@
+"""Workers: turn committed events into alerts, rotations and judgements."""

@@ -1,0 +1,1 @@
+"""Alert routing: who hears of what, how often, and when it is over."""

@@ -1,0 +1,21 @@
+-- Begin the pending flush of a group under a lease; the next timer is armed before it runs.
+-- ARGV: room, group id, now, end of the lease, group_interval
+-- Returns false if there is nothing to flush or somebody is at it, else
+-- fence, flushes so far, time for which it was due, alerts, log entries.
+local room, gid, now = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local group = room .. 'group:' .. gid
+local held = redis.call('HMGET', group, 'slot', 'pending', 'lease', 'flushes', 'next')
+if not held[1] then
+  redis.call('ZREM', room .. 'due', gid)
+  return false
+end
+if not held[2] or (held[3] and tonumber(held[3]) > now) then return false end
+
+local after = tonumber(held[2]) + tonumber(ARGV[5])
+if after <= now then after = now + tonumber(ARGV[5]) end
+redis.call('HSET', group, 'lease', ARGV[4], 'next', string.format('%.6f', after))
+redis.call('ZADD', room .. 'due', ARGV[4], gid)
+return {
+  redis.call('HINCRBY', group, 'fence', 1), tonumber(held[4] or 0), held[2],
+  redis.call('HGETALL', room .. 'alerts:' .. gid), redis.call('HGETALL', room .. 'log:' .. gid),
+}

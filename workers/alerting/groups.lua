@@ -1,0 +1,82 @@
+-- The effect that brings an alert to a group. `effects` and `push_job` are defined before it.
+--
+-- a[1] room (key prefix)   a[2] group id      a[3] fingerprint
+-- a[4] starts  a[5] updated  a[6] ends ('' while open)  a[7] '1' if the end is assumed
+-- a[8] the alert's wire form  a[9] now  a[10] first flush of a new group
+-- a[11] when a taken flush comes due again  a[12] most groups there may be (0: any number)
+-- a[13] slot  a[14] group key  a[15] group labels  a[16] options of the route
+-- a[17] ... the job that flushes this group, present only if its flush may be due at once
+do
+  local function ending(text)
+    return text == '' and math.huge or tonumber(text)
+  end
+
+  -- Return the head of the stored alert: two reports of one alert whose times overlap are one.
+  local function merged(old, starts, updated, ends, timeout, now)
+    local o_starts, o_updated, o_ends, o_timeout = string.match(old, '^(%S+) (%S+) (%S*) (%d)\n')
+    local older = tonumber(updated) < tonumber(o_updated)
+    local s, e = tonumber(starts), ending(ends)
+    local os, oe = tonumber(o_starts), ending(o_ends)
+    local overlap = (e > os and e < oe) or (s > os and s < oe)
+    if not overlap then
+      -- A late report of an earlier time does not replace what is known of a later one.
+      if older then return nil end
+      return starts, updated, ends, timeout
+    end
+    local first = s < os and starts or o_starts
+    if older then
+      starts, updated, ends, timeout, o_starts, o_updated, o_ends, o_timeout =
+        o_starts, o_updated, o_ends, o_timeout, starts, updated, ends, timeout
+      e, oe = oe, e
+    end
+    if e <= now then
+      if oe <= now and oe > e then ends = o_ends end
+    elseif oe > e and o_timeout == '0' then
+      ends, timeout = o_ends, o_timeout
+    end
+    return first, updated, ends, timeout, older
+  end
+
+  local function store(alerts, a, old, now)
+    local starts, updated, ends, timeout, wire = a[4], a[5], a[6], a[7], a[8]
+    if old then
+      local older
+      starts, updated, ends, timeout, older = merged(old, starts, updated, ends, timeout, now)
+      if not starts then return end
+      if older then wire = string.match(old, '\n(.*)$') end
+    end
+    local head = starts .. ' ' .. updated .. ' ' .. ends .. ' ' .. timeout
+    redis.call('HSET', alerts, a[3], head .. '\n' .. wire)
+  end
+
+  effects["alert"] = function(a)
+    local room, gid = a[1], a[2]
+    local group, alerts, due = room .. 'group:' .. gid, room .. 'alerts:' .. gid, room .. 'due'
+    local now, first = tonumber(a[9]), tonumber(a[10])
+    local old = redis.call('HGET', alerts, a[3])
+    local known = redis.call('HMGET', group, 'slot', 'flushes', 'pending')
+    local groups = known[1] and 0 or redis.call('ZCARD', due)
+    -- What is over and was never told of here closes nothing.
+    if not old and ending(a[6]) <= now then return end
+    if not known[1] then
+      local most = tonumber(a[12])
+      if most > 0 and groups >= most then
+        redis.call('HINCRBY', room .. 'counters', 'groups_refused', 1)
+        return
+      end
+      redis.call('HSET', group, 'slot', a[13], 'key', a[14], 'labels', a[15], 'options', a[16],
+        'created', a[9])
+    end
+    store(alerts, a, old, now)
+    if known[2] or known[3] then return end
+    if first > now then
+      if not known[1] then redis.call('ZADD', due, a[10], gid) end
+    elseif a[17] then
+      redis.call('HSET', group, 'pending', a[9])
+      redis.call('ZADD', due, a[11], gid)
+      push_job(a, 17)
+    else
+      redis.call('ZADD', due, a[9], gid)
+    end
+  end
+end

@@ -1,0 +1,208 @@
+"""What workers do to events: claim, start, settle, hand back; and what the tick hands on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib.resources import files
+from typing import Any, Final, NamedTuple
+from uuid import uuid4
+
+from redis import Redis
+from redis.commands.core import Script
+
+from receiver.broker import (
+    PROCESS_EVENTS,
+    QUEUE_OF,
+    JobFields,
+    Keys,
+    job_fields,
+    queues_key,
+    script_args,
+)
+from receiver.event import KINDS
+
+SETTLED_BODY_TTL: Final = 86_400
+LISTED_SETTLED: Final = 10_000
+MAX_RETRY_BATCH: Final = 32
+MAX_DUE: Final = 1_024
+
+
+class Verdict(StrEnum):
+    """How an attempt ended."""
+
+    DONE = "done"
+    RETRY = "retry"
+    DEAD = "dead"
+
+
+class Effect(NamedTuple):
+    """A write that happens in the same script as the settlement of its event, or not at all.
+
+    `name` is that of a function which a Lua fragment adds to the table `effects`.
+    """
+
+    name: str
+    args: tuple[str | bytes | int | float, ...]
+
+
+class Claim(NamedTuple):
+    """An event held under a lease; `fence` proves it, `attempts` counts earlier starts."""
+
+    key: str
+    fence: int
+    attempts: int
+    kind: str
+    received_at: float
+    wire: bytes | None
+
+
+class Settlement(NamedTuple):
+    """The end of an attempt; `reason` is from a closed set or a decision's one line."""
+
+    key: str
+    fence: int
+    verdict: Verdict
+    reason: str = ""
+    next_at: float = 0.0
+    effects: Sequence[Effect] = ()
+
+
+class Written(NamedTuple):
+    """What a settle did: which settlements held their fence, and whether the start did."""
+
+    settled: list[bool]
+    started: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An event as it was read; it is only moved if it is still so."""
+
+    key: str
+    state: str
+    job: str
+
+
+class Ledger:
+    """The transitions of events; all times are Unix seconds."""
+
+    def __init__(
+        self, redis: Redis, keys: Keys, *, dedup_window: float, fragments: Iterable[str] = ()
+    ) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._dedup = int(dedup_window)
+        self._claim = script(redis, "claim.lua")
+        self._requeue = script(redis, "requeue.lua")
+        effects = "\n".join([lua("effects.lua"), *fragments])
+        self._settle = redis.register_script(f"{effects}\n{lua('settle.lua')}")
+        self._apply = redis.register_script(f"{effects}\n{lua('apply.lua')}")
+
+    def claim(
+        self, job_id: str, keys: Sequence[str], *, now: float, lease: float
+    ) -> list[Claim]:
+        """Take those of `keys` that belong to this job and that nobody holds."""
+        rows = self._claim(args=[self._keys.prefix, now, now + lease, job_id, *keys])
+        return [
+            Claim(key.decode(), fence, attempts, kind.decode(), float(at), wire)
+            for key, fence, attempts, kind, at, wire in rows
+        ]
+
+    def settle(
+        self,
+        settlements: Sequence[Settlement],
+        *,
+        now: float,
+        job_id: str,
+        lease: float,
+        start: Claim | None = None,
+        renew: Sequence[Claim] = (),
+    ) -> Written:
+        """Write outcomes with their effects, renew leases, count the start of one attempt."""
+        args: list[Any] = [self._keys.prefix, now, SETTLED_BODY_TTL, self._dedup]
+        args += [LISTED_SETTLED, job_id, now + lease, len(settlements)]
+        for item in settlements:
+            args += [item.key, item.fence, item.verdict.value, item.reason, item.next_at]
+            args += _effect_args(item.effects)
+        args.append(len(renew))
+        args += [part for claim in renew for part in (claim.key, claim.fence)]
+        args += [0] if start is None else [1, start.key, start.fence]
+        answers = [bool(answer) for answer in self._settle(args=args)]
+        settled = answers[: len(settlements)]
+        return Written(settled, started=start is not None and answers[-1])
+
+    def apply(self, effects: Sequence[Effect]) -> None:
+        """Write effects that belong to no event, such as the tick's own alerts."""
+        if effects:
+            self._apply(args=_effect_args(effects))
+
+    def requeue(self, seen: Sequence[Seen], *, queue: str, job_id: str, now: float) -> list[str]:
+        """Give events to a new job and push it; return the keys that were still as seen."""
+        job = process_job([item.key for item in seen], queue=queue, job_id=job_id)
+        args: list[Any] = [self._keys.prefix, now, queues_key(), *script_args(job), len(seen)]
+        for item in seen:
+            args += [item.key, item.state, item.job]
+        return [key.decode() for key in self._requeue(args=args)]
+
+    def release_job(self, job_id: str) -> None:
+        """Say that no worker holds this job any more."""
+        self._redis.zrem(self._keys.running, job_id)
+
+    def enqueue_due(self, now: float) -> int:
+        """Push jobs for the events whose next attempt is due; return how many events."""
+        due = [
+            key.decode()
+            for key in self._redis.zrangebyscore(
+                self._keys.retry, "-inf", now, start=0, num=MAX_DUE
+            )
+        ]
+        by_queue: dict[str, list[Seen]] = {}
+        for key, kind in zip(due, self._kinds(due), strict=True):
+            if kind is None:
+                self._redis.zrem(self._keys.retry, key)
+                continue
+            by_queue.setdefault(QUEUE_OF[kind], []).append(Seen(key, "inflight", ""))
+        return sum(self._push(queue, seen, now) for queue, seen in by_queue.items())
+
+    def _push(self, queue: str, seen: list[Seen], now: float) -> int:
+        moved = 0
+        for at in range(0, len(seen), MAX_RETRY_BATCH):
+            batch = seen[at : at + MAX_RETRY_BATCH]
+            job_id = f"retry-{uuid4().hex}"
+            moved += len(self.requeue(batch, queue=queue, job_id=job_id, now=now))
+        return moved
+
+    def _kinds(self, keys: Sequence[str]) -> list[str | None]:
+        """Return the kind of each in-flight event; None for one that is settled or gone."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            for key in keys:
+                pipe.hmget(self._keys.event(key), "state", "kind")
+            rows = pipe.execute()
+        return [
+            kind.decode() if state == b"inflight" and kind.decode() in KINDS else None
+            for state, kind in rows
+        ]
+
+
+def process_job(keys: Sequence[str], *, queue: str, job_id: str) -> JobFields:
+    """Return the job that processes these events."""
+    return job_fields(PROCESS_EVENTS, [list(keys)], queue=queue, job_id=job_id)
+
+
+def lua(name: str) -> str:
+    """Return the text of one of the ledger's scripts."""
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def script(redis: Redis, name: str) -> Script:
+    """Return one of the ledger's scripts, ready to be called; it loads itself when needed."""
+    return redis.register_script(lua(name))
+
+
+def _effect_args(effects: Sequence[Effect]) -> list[Any]:
+    args: list[Any] = [len(effects)]
+    for effect in effects:
+        args += [effect.name, len(effect.args), *effect.args]
+    return args

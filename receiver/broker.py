@@ -6,7 +6,7 @@ written exactly as `rq.Queue.enqueue` would write them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Final, NamedTuple, cast
@@ -184,6 +184,11 @@ def enqueue(redis: Redis, jobs: Sequence[JobFields]) -> None:
             pipe.hset(job.key, items=list(job.fields))
             pipe.rpush(job.queue_key, job.id)
         pipe.execute()
+
+
+def texts(members: Iterable[Any]) -> list[str]:
+    """Return what Redis answered as text; our names are ASCII, its replies bytes."""
+    return [member.decode() for member in members]
 
 
 def accept_script() -> str:

@@ -14,10 +14,14 @@ from uuid import uuid4
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import (
     BusyLoadingError,
-    ConnectionError as RedisConnectionError,
     NoScriptError,
     ReadOnlyError,
     RedisError,
+)
+from redis.exceptions import (
+    ConnectionError as RedisConnectionError,
+)
+from redis.exceptions import (
     TimeoutError as RedisTimeoutError,
 )
 
@@ -186,4 +190,3 @@ def _describe_rubbish(item: Submission) -> tuple[Any, ...]:
         item.label,
         item.raw,
     )
-

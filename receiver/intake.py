@@ -175,8 +175,7 @@ class Intake:
             shortage = Shortage(error.reason)
         except TimeoutError:
             shortage = Shortage.COMMIT_TIMEOUT
-        except Exception:
-            # Whatever it was, the requests must be answered and the committer must live on.
+        except Exception:  # noqa: BLE001  # the requests must be answered, and intake live on
             _log.exception("commit.broke", events=len(batch))
             shortage = Shortage.REDIS_REFUSED
         self._answer(batch, outcomes, shortage)

@@ -114,7 +114,7 @@ class ReceiverSettings(CommonSettings):
     )
     body_timeout: Seconds = Field(10.0, gt=0, le=30, validation_alias="SYNAP_BODY_TIMEOUT")
     shutdown_delay: Seconds = Field(5.0, ge=0, le=300, validation_alias="SYNAP_SHUTDOWN_DELAY")
-    shed_age: Seconds = Field(3600.0, gt=0, validation_alias="SYNAP_SHED_AGE")
+    shed_age: Seconds = Field(6 * 3600.0, gt=0, validation_alias="SYNAP_SHED_AGE")
     shed_memory: Share = Field(0.8, gt=0, le=1, validation_alias="SYNAP_SHED_MEMORY")
 
     @property

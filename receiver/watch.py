@@ -6,6 +6,7 @@ when no append-only file is written), else by reading that `appendfsync always` 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
@@ -61,6 +62,18 @@ CLUSTER: Final = (
 )
 
 
+_CLUSTER_FOUND: Final = Findings(
+    level=Level.UNPROVEN,
+    problem=CLUSTER,
+    waitaof=False,
+    cluster=True,
+    skew=0.0,
+    oldest_age=0.0,
+    memory_share=0.0,
+    shedding=None,
+)
+
+
 async def look(redis: AsyncRedis, settings: ReceiverSettings, *, now: float) -> Findings:
     """Ask Redis what it can promise.
 
@@ -68,22 +81,22 @@ async def look(redis: AsyncRedis, settings: ReceiverSettings, *, now: float) -> 
         redis.exceptions.RedisError: it cannot be reached or refuses to say.
     """
     keys = Keys(settings.key_prefix)
+    info = await redis.info()
+    if info.get("cluster_enabled"):
+        return _CLUSTER_FOUND
     async with redis.pipeline(transaction=False) as pipe:
-        pipe.info("everything")
         pipe.time()
         for kind in KINDS:
             pipe.zrange(keys.inflight(kind), 0, 0, withscores=True)
-        info, (seconds, micros), *heads = await pipe.execute()
-    evicts = _eviction(info)
+        (seconds, micros), *heads = await pipe.execute()
     level, waitaof, problem = await _durability(redis, settings, info)
     oldest = min((float(head[0][1]) for head in heads if head), default=now)
     share = int(info["used_memory"]) / int(info["maxmemory"]) if info.get("maxmemory") else 0.0
-    cluster = bool(info.get("cluster_enabled"))
     return Findings(
         level=level,
-        problem=CLUSTER if cluster else problem or evicts,
+        problem=problem or _eviction(info),
         waitaof=waitaof,
-        cluster=cluster,
+        cluster=False,
         skew=now - (seconds + micros / 1e6),
         oldest_age=max(0.0, now - oldest),
         memory_share=share,
@@ -99,13 +112,13 @@ async def _durability(
     if not info.get("aof_enabled"):
         return Level.UNPROVEN, False, _NO_AOF
     try:
-        await redis.execute_command("WAITAOF", 1, 0, 1)
+        await redis.waitaof(1, 0, 1)
     except ResponseError:
         pass
     else:
         return Level.FSYNC, True, None
     try:
-        policy = await redis.config_get("appendfsync")
+        policy: Mapping[Any, Any] = await redis.config_get("appendfsync")
     except ResponseError:
         policy = {}
     if "always" in {_text(value) for value in policy.values()}:
@@ -128,5 +141,5 @@ def _mark(settings: ReceiverSettings, oldest_age: float, memory_share: float) ->
     return None
 
 
-def _text(value: str | bytes) -> str:
-    return value.decode() if isinstance(value, bytes) else value
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)

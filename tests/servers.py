@@ -133,6 +133,16 @@ class RedisServer:
         """Kill the server as a power cut would, and wait until it is gone."""
         self._end(signal.SIGKILL)
 
+    def pause(self) -> None:
+        """Stop the server from answering, its connections left open."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a paused server go on."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+
     def restart(self) -> Self:
         """Kill the server and start it again on the same data and socket."""
         self.kill()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from redis import Redis
 
-from receiver.broker import Keys
+from receiver.broker import Keys, texts
 from receiver.errors import Flaw
 from workers.alert import Alert
 from workers.ledger.listing import Listing
@@ -61,14 +61,14 @@ class Housekeeping:
         before = now - QUARANTINE_SECONDS
         old = self._redis.zrangebyscore(index, "-inf", before, start=0, num=MAX_EXPIRED)
         if old:
-            self._expirer.expire_quarantined([key.decode() for key in old], now=now)
+            self._expirer.expire_quarantined(texts(old), now=now)
 
     def _newly_quarantined(self, endpoint: str, now: float) -> Sequence[Alert]:
         """Return one alert per reason for what came since the last look at this endpoint."""
         cursors = f"{self._keys.prefix}:quarantine-told"
         index = self._keys.quarantine(endpoint)
         told = float(self._redis.hget(cursors, endpoint) or 0)
-        fresh = self._redis.zrangebyscore(
+        fresh: list[Any] = self._redis.zrangebyscore(
             index, f"({told}", "+inf", start=0, num=MAX_TOLD, withscores=True
         )
         if not fresh:

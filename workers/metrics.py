@@ -69,7 +69,7 @@ class RefusedJob(StrEnum):
     MALFORMED = "malformed"
 
 
-TARGETS: Final = ("log", "webhook", "pagerduty")
+TARGETS: Final = ("log", "pagerduty", "slack", "webhook")
 JOB_FUNCTIONS: Final = ("process_events", "flush_groups", "deliver")
 TICK_SOURCES: Final = ("retries", "alerting", "sweep")
 ROLES: Final = (*QUEUES, TICK)

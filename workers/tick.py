@@ -16,7 +16,6 @@ import structlog
 from redis import Redis
 from redis.exceptions import RedisError
 
-from receiver.broker import Keys
 from workers.lifeline import Stop
 from workers.metrics import WorkerMetrics
 
@@ -152,23 +151,3 @@ class Tick:
             self._lease.release()
         except RedisError as error:
             _log.warning("tick.kept_lease", error=type(error).__name__)
-
-
-def build(
-    redis: Redis,
-    keys: Keys,
-    *,
-    sources: Mapping[str, Errand],
-    sweeps: Mapping[str, Errand],
-    lease: float,
-    sweep_interval: float,
-    metrics: WorkerMetrics,
-) -> Tick:
-    """Return a tick that competes for the service's lease; durations are seconds."""
-    return Tick(
-        Lease(redis, keys.tick, seconds=lease),
-        sources=sources,
-        sweeps=sweeps,
-        sweep_interval=sweep_interval,
-        metrics=metrics,
-    )

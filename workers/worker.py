@@ -27,7 +27,7 @@ from rq.worker_registration import register
 
 from receiver.broker import ROTATION
 from workers.guarded import JobFunction, guard
-from workers.lifeline import Stop
+from workers.lifeline import Stop, die_with
 from workers.metrics import WorkerMetrics
 
 WORKER_TTL: Final = 20
@@ -185,6 +185,12 @@ class EventsWorker(_Serving, SimpleWorker):
 
 class RotationWorker(_Serving, Worker):
     """Performs each job in a process of its own: time limits hold, and keys leave no heap."""
+
+    def main_work_horse(self, job: Job, queue: Queue) -> None:
+        """Perform the job in the child, which ends when this worker is killed."""
+        assert self.pid is not None
+        die_with(self.pid)
+        super().main_work_horse(job, queue)
 
 
 def build(

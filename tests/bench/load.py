@@ -9,8 +9,9 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import orjson
 import uvloop
@@ -68,15 +69,16 @@ def read(path: Path) -> Iterator[bytes]:
             yield file.read(int(line))
 
 
-def run(port: int, requests: Path) -> Load:
-    """Send every request of the file once, as fast as the server answers.
+def run(port: int, requests: Path, *, seconds: int) -> Load:
+    """Send the requests of the file, each once, as fast as the server answers.
 
     Raises:
         RuntimeError: the load could not run.
     """
     if WRK is None:
-        return uvloop.run(_send(port, requests))
-    command = [WRK, "-t1", f"-c{CONNECTIONS}", "-d600s", "--timeout", "30s", "-s", str(SCRIPT)]
+        return uvloop.run(send(port, requests, seconds=seconds))
+    command = [WRK, "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "30s"]
+    command += ["-s", str(SCRIPT)]
     done = subprocess.run(
         [*command, f"http://127.0.0.1:{port}"],
         env={**os.environ, "SYNAP_BENCH_REQUESTS": str(requests)},
@@ -100,8 +102,7 @@ class _Client(asyncio.Protocol):
         self.buffer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast("asyncio.WriteTransport", transport)  # uvloop's is no subclass
         self._next()
 
     def data_received(self, data: bytes) -> None:
@@ -131,21 +132,23 @@ class _Client(asyncio.Protocol):
         self.transport.write(request)
 
 
-async def _send(port: int, path: Path) -> Load:
+async def send(port: int, path: Path, *, seconds: float = float("inf")) -> Load:
+    """Send the requests of the file with our own client, until they or the seconds are used up."""
     loop, times = asyncio.get_running_loop(), list[float]()
-    requests = iter(list(read(path)))
+    stored = list(read(path))
     began = time.perf_counter()
+    requests = takewhile(lambda _: time.perf_counter() - began < seconds, stored)
     made = [
         await loop.create_connection(lambda: _Client(requests, times), "127.0.0.1", port)
         for _ in range(CONNECTIONS)
     ]
     clients = [client for _, client in made]
     results = await asyncio.gather(*(client.done for client in clients), return_exceptions=True)
-    seconds = time.perf_counter() - began
+    taken = time.perf_counter() - began
     times.sort()
     return Load(
         requests=len(times),
-        seconds=seconds,
+        seconds=taken,
         p50_ms=times[len(times) // 2] * 1e3,
         p99_ms=times[len(times) * 99 // 100] * 1e3,
         refused=sum(client.refused for client in clients),

@@ -1,10 +1,10 @@
 -- Begin the pending flush of a group under a lease; the next timer is armed before it runs.
 -- ARGV: room, group id, now, end of the lease, group_interval
 -- Returns false if there is nothing to flush or somebody is at it, else
--- fence, flushes so far, time for which it was due, alerts, log entries.
+-- fence, flushes so far, time for which it was due, version of the log, alerts, log entries.
 local room, gid, now = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local group = room .. 'group:' .. gid
-local held = redis.call('HMGET', group, 'slot', 'pending', 'lease', 'flushes', 'next')
+local held = redis.call('HMGET', group, 'slot', 'pending', 'lease', 'flushes', 'told')
 if not held[1] then
   redis.call('ZREM', room .. 'due', gid)
   return false
@@ -17,5 +17,5 @@ redis.call('HSET', group, 'lease', ARGV[4], 'next', string.format('%.6f', after)
 redis.call('ZADD', room .. 'due', ARGV[4], gid)
 return {
   redis.call('HINCRBY', group, 'fence', 1), tonumber(held[4] or 0), held[2],
-  redis.call('HGETALL', room .. 'alerts:' .. gid), redis.call('HGETALL', room .. 'log:' .. gid),
+  held[5] or '0',  redis.call('HGETALL', room .. 'alerts:' .. gid), redis.call('HGETALL', room .. 'log:' .. gid),
 }

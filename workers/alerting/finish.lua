@@ -1,22 +1,29 @@
 -- End a flush: what is to be told becomes deliveries, at most one for each way of telling.
 -- After room.lua.
 --
--- ARGV: room, group id, fence, now, time at which an untouched delivery comes due,
+-- ARGV: room, group id, fence, version of the log as it was read, now, time at which an untouched delivery comes due,
 --       seconds the log outlives its group, alerts over as lines of `<fingerprint> <head>`,
 --   number of log entries, each: integration, entry
 --   number of deliveries to drop, each: id
 --   number of deliveries, each: id, target, deadline, notification, firing, resolved
--- Returns 1, or 0 if the fence was lost.
+-- Returns 1, or 0 if the fence was lost or the log moved on.
 local cursor = 0
 local function take()
   cursor = cursor + 1
   return ARGV[cursor]
 end
 
-local room, gid, fence, now, handover, log_ttl, resolving =
-  take(), take(), take(), take(), take(), take(), take()
+local room, gid, fence, told, now, handover, log_ttl, resolving =
+  take(), take(), take(), take(), take(), take(), take(), take()
 local group = room .. 'group:' .. gid
-if redis.call('HGET', group, 'fence') ~= fence then return 0 end
+local held = redis.call('HMGET', group, 'fence', 'told')
+if held[1] ~= fence then return 0 end
+if (held[2] or '0') ~= told then
+  -- A delivery was told while this flush was deciding: it has to decide again.
+  redis.call('HDEL', group, 'lease')
+  redis.call('ZADD', room .. 'due', now, gid)
+  return 0
+end
 
 local flush = redis.call('HINCRBY', group, 'flushes', 1)
 for _ = 1, tonumber(take()) do

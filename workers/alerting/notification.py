@@ -33,6 +33,7 @@ class Notification:
     """One message about one group; times are Unix seconds.
 
     `alerts` fire or are over at `at`, firing ones first; `truncated` counts those left out.
+    `planned` is when the flush was due, from which repeats are counted.
     `dedup_key` is the same for every message about the group, `flush` counts them.
     """
 
@@ -41,6 +42,7 @@ class Notification:
     receiver: str
     why: Why
     at: float
+    planned: float
     flush: int
     group_labels: Mapping[str, str]
     alerts: tuple[Alert, ...]
@@ -98,6 +100,7 @@ class Notification:
                 "receiver": self.receiver,
                 "why": self.why,
                 "at": self.at,
+                "planned": self.planned,
                 "flush": self.flush,
                 "group_labels": self.group_labels,
                 "alerts": [orjson.Fragment(alert.to_wire()) for alert in self.alerts],
@@ -117,6 +120,7 @@ class Notification:
             receiver=stored["receiver"],
             why=Why(stored["why"]),
             at=stored["at"],
+            planned=stored["planned"],
             flush=stored["flush"],
             group_labels=stored["group_labels"],
             alerts=tuple(Alert.from_wire(orjson.dumps(alert)) for alert in stored["alerts"]),

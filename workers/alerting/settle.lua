@@ -8,7 +8,8 @@
 local room, id, fence, revision, outcome, now, next_at, entry =
   ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8]
 local delivery, deliveries = room .. 'delivery:' .. id, room .. 'deliveries'
-local held = redis.call('HMGET', delivery, 'fence', 'revision', 'group', 'flush', 'target')
+local held = redis.call('HMGET', delivery, 'fence', 'revision', 'group', 'flush', 'target',
+  'created', 'deadline')
 if held[1] ~= fence then return 0 end
 
 local row = {}
@@ -17,7 +18,10 @@ redis.call('XADD', room .. 'attempts', 'MAXLEN', '~', ARGV[10], '*', unpack(row)
 
 local gid = held[3]
 local group = room .. 'group:' .. gid
-if entry ~= '' then redis.call('HSET', room .. 'log:' .. gid, held[5], entry) end
+if entry ~= '' then
+  redis.call('HSET', room .. 'log:' .. gid, held[5], entry)
+  if redis.call('EXISTS', group) == 1 then redis.call('HINCRBY', group, 'told', 1) end
+end
 if tonumber(ARGV[9]) > 0 then
   redis.call('SET', room .. 'pause:' .. held[5], next_at, 'PX', ARGV[9])
 end
@@ -29,8 +33,10 @@ if outcome == 'retry' then
   return 1
 end
 if held[2] ~= revision then
-  -- There is newer to tell: the same delivery goes on with it, and with a count of its own.
-  redis.call('HSET', delivery, 'next_at', now, 'attempts', 0)
+  -- There is newer to tell: the delivery goes on with it, as if it were new.
+  local patience = tonumber(held[7]) - tonumber(held[6])
+  redis.call('HSET', delivery, 'next_at', now, 'attempts', 0, 'created', now,
+    'deadline', string.format('%.6f', tonumber(now) + patience))
   redis.call('HDEL', delivery, 'lease')
   redis.call('ZADD', deliveries, now, id)
   return 1

@@ -21,9 +21,13 @@ for _ = 1, tonumber(take()) do
     local member, score = take(), tonumber(take())
     local held = redis.call('ZSCORE', due, member)
     if held and tonumber(held) == score then
-      redis.call('ZADD', due, again, member)
-      if hashes ~= '' then redis.call('HSETNX', hashes .. member, 'pending', held) end
-      taken = taken + 1
+      if hashes ~= '' and redis.call('EXISTS', hashes .. member) == 0 then
+        redis.call('ZREM', due, member)
+      else
+        redis.call('ZADD', due, again, member)
+        if hashes ~= '' then redis.call('HSETNX', hashes .. member, 'pending', held) end
+        taken = taken + 1
+      end
     end
   end
   local queue, job_key, job_id, fields = take(), take(), take(), {}

@@ -46,7 +46,10 @@ class Skipped(Exception):  # noqa: N818 - an outcome of one record, not an error
 
 
 def orders(*, types: bool) -> Callable[[Command], Command]:
-    """Add what every bulk action takes to a command; it gets it checked as `asked`."""
+    """Add what every bulk action takes to a command; it gets it checked as `asked`.
+
+    With `types` the records are events, which have types and ids of their own.
+    """
 
     def add(command: Command) -> Command:
         @wraps(command)
@@ -54,7 +57,9 @@ def orders(*, types: bool) -> Callable[[Command], Command]:
             parts = {name: given.pop(name) for name in _PARTS}
             command(world, asked=order(world, **parts), **given)
 
-        return selection.filters(types=types)(_with_options(checked))
+        shown = "[KEY|EVENT_ID]..." if types else "[KEY]..."
+        names = click.argument("names", metavar=shown, nargs=-1)
+        return selection.filters(types=types)(names(_with_options(checked)))
 
     return add
 
@@ -65,7 +70,6 @@ def _with_options(command: Command) -> Command:
         click.option("--actor", help="Who does it, for the history.  [default: $USER]"),
         click.option("--dry-run", is_flag=True, help="Say what would be done, do nothing."),
         click.option("--limit", type=bound, help="At most so many; needed with a filter."),
-        click.argument("names", metavar="[KEY|EVENT_ID]...", nargs=-1),
         selection.json_option,
     ):
         command = option(command)

@@ -34,7 +34,10 @@ def list_dead(world: World, limit: int, *, as_json: bool, wanted: Filter) -> Non
 @selection.json_option
 @click.pass_obj
 def show_dead(world: World, name: str, endpoint: str | None, *, body: bool, as_json: bool) -> None:
-    """Show one dead letter by its id, its key, or the first digits of its key."""
+    """Show one dead letter.
+
+    It goes by its id, its key, or the first digits of its key.
+    """
     show_in(world, (DEAD,), name, endpoint, body=body, as_json=as_json)
 
 
@@ -42,7 +45,10 @@ def show_dead(world: World, name: str, endpoint: str | None, *, body: bool, as_j
 @click.pass_obj
 @actions.orders(types=True)
 def replay_dead(world: World, asked: Order) -> None:
-    """Give dead letters another life with all their attempts."""
+    """Give dead letters another life.
+
+    They run at once and have all their attempts again.
+    """
     replay_in(world, (DEAD,), asked, default=DEAD)
 
 
@@ -50,7 +56,10 @@ def replay_dead(world: World, asked: Order) -> None:
 @click.pass_obj
 @actions.orders(types=True)
 def discard_dead(world: World, asked: Order) -> None:
-    """Give dead letters up for good: their bodies are deleted."""
+    """Give dead letters up for good.
+
+    Their bodies are deleted; the same event sent again is then a duplicate.
+    """
     with opened(world) as session:
         chosen = choose(session, (DEAD,), asked, default=DEAD)
         operator = session.operator(asked.actor)

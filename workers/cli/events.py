@@ -32,7 +32,10 @@ def events() -> None:
 def list_events(
     world: World, states: tuple[str, ...], limit: int, *, as_json: bool, wanted: Filter
 ) -> None:
-    """List events, newest first: in flight, dead, and the last that were done."""
+    """List events, newest first.
+
+    In flight, dead, and the last ten thousand that were done; or those of --state.
+    """
     list_in(world, states or ALL_STATES, wanted, limit=limit, as_json=as_json)
 
 
@@ -43,7 +46,10 @@ def list_events(
 @selection.json_option
 @click.pass_obj
 def show_event(world: World, name: str, endpoint: str | None, *, body: bool, as_json: bool) -> None:
-    """Show one event by its id, its key, or the first digits of its key."""
+    """Show one event.
+
+    It goes by its id, its key, or the first digits of its key.
+    """
     show_in(world, ALL_STATES, name, endpoint, body=body, as_json=as_json)
 
 
@@ -52,9 +58,10 @@ def show_event(world: World, name: str, endpoint: str | None, *, body: bool, as_
 @click.pass_obj
 @actions.orders(types=True)
 def replay_events(world: World, asked: Order, states: tuple[str, ...]) -> None:
-    """Run events again: now if they wait, once more if they are done (for a day), alive if dead.
+    """Run events again.
 
-    A filter alone means those that wait for another attempt; --state names others.
+    Those that wait run now, dead ones live again, and done ones run once more while their body
+    is kept (a day). A filter alone means those that wait; --state names others.
     """
     replay_in(world, states, asked, default=IN_FLIGHT)
 

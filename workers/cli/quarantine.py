@@ -47,7 +47,10 @@ def list_quarantine(world: World, limit: int, *, as_json: bool, wanted: Filter) 
 @selection.json_option
 @click.pass_obj
 def show_quarantine(world: World, name: str, *, body: bool, as_json: bool) -> None:
-    """Show one quarantined body by its key or the first digits of it."""
+    """Show one quarantined body.
+
+    It goes by its key or the first digits of it.
+    """
     with opened(world) as session:
         key = selection.resolve(session, name, None, Room.QUARANTINE)
         row = session.listing.quarantined(key)
@@ -60,7 +63,11 @@ def show_quarantine(world: World, name: str, *, body: bool, as_json: bool) -> No
 @click.pass_obj
 @actions.orders(types=False)
 def release_quarantine(world: World, asked: Order) -> None:
-    """Accept quarantined bodies now, whatever their age."""
+    """Accept quarantined bodies now.
+
+    Whatever their age, they become events and are processed. One that conflicts with a known
+    event becomes an event of its own.
+    """
 
     def release(operator: Operator, key: str, now: float) -> str:
         released = operator.release([key], now=now)

@@ -19,6 +19,7 @@ from workers.cli.session import World
 from workers.cli.signing import chosen_key, key_options, signing_keys
 from workers.handlers.fields import clean
 
+SCHEMES: Final = ("http", "https")
 ANSWER_CHARS: Final = 300
 ANSWER_BYTES: Final = 4096
 SENDER_PATIENCE: Final = 30.0
@@ -53,34 +54,47 @@ def send(
     endpoint: str,
     as_json: bool,
 ) -> None:
-    """Send a signed sample of each event type to URL as Synap would, and print the answers.
+    """Send signed samples to URL, print the answers.
 
-    Samples are events like any other: a service that takes them alerts as its routes say.
+    One of each event type, as Synap would send it; or those of --type. Samples are events like
+    any other: a service that takes them alerts as its routes say.
     """
+    shown = _checked(url)
     key = chosen_key(signing_keys(world, secret_file, endpoint), label)
-    replies = _send_all(url, types or tuple(DATA), key, now=world.clock())
+    replies = _send_all(url, shown, types or tuple(DATA), key, now=world.clock())
     if as_json:
-        shapes = [_shape(reply) for reply in replies]
-        output.document({"url": mask_url(url), "sent": shapes})
+        output.document({"url": shown, "sent": [_shape(reply) for reply in replies]})
     else:
         output.table(HEAD, [_cells(reply) for reply in replies])
     if not all(200 <= reply.status < 300 for reply in replies):  # noqa: PLR2004 - what Synap counts
         raise click.exceptions.Exit(ExitCode.NEGATIVE)
 
 
-def _send_all(url: str, types: Sequence[str], key: SigningKey, *, now: float) -> list[Reply]:
+def _checked(url: str) -> str:
+    """Return a URL as it may be shown.
+
+    Raises:
+        Misuse: it is no HTTP URL.
+    """
+    try:
+        parsed = httpx2.URL(url)
+        if parsed.scheme in SCHEMES and parsed.host:
+            return mask_url(url)
+    except (httpx2.InvalidURL, ValueError):
+        pass
+    raise Misuse("that is no URL to send to: write http://host:port/webhooks/synap")
+
+
+def _send_all(
+    url: str, shown: str, types: Sequence[str], key: SigningKey, *, now: float
+) -> list[Reply]:
     try:
         with httpx2.Client(timeout=SENDER_PATIENCE, follow_redirects=False) as client:
             return [_send(client, url, sample(name, now=now), key) for name in types]
-    except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
-        raise Misuse(
-            f"{mask_url(url)} is no URL to send to: write http://host:port/webhooks/synap"
-        ) from error
     except httpx2.HTTPError as error:
         what = clean(str(error)) or type(error).__name__
-        raise Unreachable(
-            f"{mask_url(url)} gave no answer: {what}. Check that the service listens there."
-        ) from error
+        hint = "check that the service listens there"
+        raise Unreachable(f"{shown} gave no answer: {what}; {hint}") from error
 
 
 def _send(client: httpx2.Client, url: str, sent: Sample, key: SigningKey) -> Reply:

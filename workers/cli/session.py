@@ -14,7 +14,7 @@ from receiver import broker
 from receiver.broker import Keys
 from receiver.errors import SettingsError
 from receiver.settings import CommonSettings, load
-from workers.cli.exits import Misuse, RedisTrouble, Trouble
+from workers.cli.exits import Misuse, RedisTrouble
 from workers.handlers.fields import clean
 from workers.ledger.listing import Listing
 from workers.ledger.operate import Operator
@@ -71,7 +71,7 @@ def opened(world: World) -> Iterator[Session]:
         )
     except RedisError as error:
         raise RedisTrouble(
-            f"Redis at {broker.server_name(settings)}: {clean(str(error))}. "
+            f"Redis at {broker.server_name(settings)}: {clean(str(error)).rstrip('.')}. "
             "Start it, or set SYNAP_REDIS_URL to the one that the service uses."
         ) from error
     finally:
@@ -87,10 +87,5 @@ def settings_of(cls: type[S], environ: Mapping[str, str]) -> S:
     try:
         return load(cls, environ)
     except SettingsError as error:
-        raise settings_trouble(error) from error
-
-
-def settings_trouble(error: SettingsError) -> Trouble:
-    """Return what a person reads of wrong settings."""
-    lines = "\n".join(f"  {problem}" for problem in error.problems)
-    return Misuse(f"the settings are wrong:\n{lines}")
+        lines = "\n".join(f"  {problem}" for problem in error.problems)
+        raise Misuse(f"the settings are wrong:\n{lines}") from error

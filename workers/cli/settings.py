@@ -28,7 +28,10 @@ def settings() -> None:
 @selection.json_option
 @click.pass_obj
 def print_settings(world: World, role: str, *, as_json: bool) -> None:
-    """Print each setting of a role as it was resolved, secrets as ***; or every problem."""
+    """Print the settings of a role.
+
+    Each as it was resolved, secrets as ***; or every problem at once.
+    """
     values = masked(settings_of(ROLES[role], world.environ))
     if as_json:
         output.document({"role": role, "settings": values})

@@ -67,7 +67,10 @@ def sign(
     endpoint: str,
     as_json: bool,
 ) -> None:
-    """Print the X-Synap-Signature header value of a body, read from FILE or standard input."""
+    """Print the signature of a body.
+
+    It is the value of the header X-Synap-Signature for FILE or standard input, byte for byte.
+    """
     keys = signing_keys(world, secret_file, endpoint)
     key = chosen_key(keys, label)
     value = signature.sign(read_body(file, secret_file), key)
@@ -92,7 +95,10 @@ def verify(
     endpoint: str,
     as_json: bool,
 ) -> None:
-    """Say whether a signature fits the body in FILE or on standard input."""
+    """Check the signature of a body.
+
+    Says which key signed FILE or standard input, byte for byte, or why none did.
+    """
     keys = signing_keys(world, secret_file, endpoint)
     body = read_body(file, secret_file)
     try:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import orjson
 from redis import Redis
 
-from receiver.broker import Keys
+from receiver.broker import Keys, texts
 from receiver.errors import EventError, NewerWireError
 from receiver.event import KINDS, Event, from_wire
 
@@ -113,25 +113,24 @@ class Listing:
 
     def quarantined(self, key: str) -> QuarantineRow | None:
         """Return one quarantined body by its key, or None."""
-        held = self._redis.hgetall(self._keys.quarantined(key))
+        held: Mapping[Any, Any] = self._redis.hgetall(self._keys.quarantined(key))
         return _quarantine_row(key, held) if held else None
 
     def quarantined_endpoints(self) -> list[str]:
         """Return the endpoints that ever kept a quarantined body."""
-        fields = self._redis.hkeys(self._keys.held)
-        names = (field.decode().partition(":") for field in fields)
+        names = (field.partition(":") for field in texts(self._redis.hkeys(self._keys.held)))
         return sorted({name for kind, _, name in names if kind == "bodies"})
 
     def history(self, limit: int) -> list[HistoryRow]:
         """Return what operators did, newest first."""
-        entries = self._redis.xrevrange(self._keys.history, count=limit)
+        entries: list[Any] = self._redis.xrevrange(self._keys.history, count=limit) or []
         return [_history_row(fields) for _id, fields in entries]
 
     def _members(self, index: str) -> Iterator[list[str]]:
         position = 0
         while page := self._redis.zrevrange(index, position, position + self._page - 1):
             position += len(page)
-            yield [member.decode() for member in page]
+            yield texts(page)
 
     def _read(self, pages: Iterator[list[str]] | Sequence[list[str]]) -> Iterator[EventRow]:
         for page in pages:

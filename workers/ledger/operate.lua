@@ -5,6 +5,7 @@
 --   discard-quarantined qkey ...
 --   expire-quarantined  qkey ...   (leaves no history: nobody did it)
 --   replay-done         key, RQ's set of queues, queue key, job key, job id, number of values, field ...
+--   note                subject, action to write down
 --   release             qkey, event key, digest, kind, wire, received_at, label,
 --                       RQ's set of queues, queue key, job key, job id, number of values, field ...
 -- Returns the keys that were acted on.
@@ -95,6 +96,7 @@ elseif action == 'release' then
     done[1] = ARGV[8]
   end
 elseif action == 'note' then
+  action = ARGV[8]
   note(ARGV[7])
 else
   local last = action == 'discard-dead' and #ARGV - 1 or #ARGV

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from redis import Redis
 
-from receiver.broker import QUEUE_OF, Keys, queues_key, script_args
+from receiver.broker import QUEUE_OF, Keys, queues_key, script_args, texts
 from receiver.errors import EventError
 from receiver.event import Event, parse, safe_key, to_wire
 from workers.ledger.listing import DEAD, DONE, IN_FLIGHT, EventRow, Listing, QuarantineRow
@@ -82,7 +82,7 @@ class Operator:
 
     def note(self, action: str, subject: str, *, now: float, detail: str = "") -> None:
         """Leave a line of history for something done elsewhere."""
-        self._act("note", [subject], now, detail=f"{action} {detail}".strip())
+        self._act("note", [subject, action], now, detail=detail)
 
     def _replay(self, key: str, now: float) -> bool:
         row = self._listing.show(key)
@@ -111,12 +111,12 @@ class Operator:
         wire = to_wire(row.body, endpoint=row.endpoint, received_at=now)
         job = process_job([key], queue=QUEUE_OF[event.kind], job_id=f"release-{uuid4().hex}")
         digest = hashlib.sha256(row.body).digest()
-        described = [row.key, key, digest, event.kind, wire, now, row.label]
+        described: list[Any] = [row.key, key, digest, event.kind, wire, now, row.label]
         return self._act("release", [*described, queues_key(), *script_args(job)], now)
 
-    def _act(self, action: str, args: Sequence[Any], now: float, detail: str = "") -> list[str]:
-        head = [self._keys.prefix, now, self._actor, action, HISTORY_KEPT, detail]
-        return [key.decode() for key in self._script(args=[*head, *args])]
+    def _act(self, action: str, args: list[Any], now: float, detail: str = "") -> list[str]:
+        head: list[Any] = [self._keys.prefix, now, self._actor, action, HISTORY_KEPT, detail]
+        return texts(self._script(args=[*head, *args]))
 
 
 def _readable(row: QuarantineRow) -> Event:

@@ -13,7 +13,7 @@ from typing import Final
 from redis import Redis
 from rq import Queue
 
-from receiver.broker import QUEUE_OF, Keys
+from receiver.broker import QUEUE_OF, Keys, texts
 from receiver.event import KINDS
 from workers.ledger.transitions import Ledger, Seen, script
 
@@ -58,13 +58,12 @@ class Sweep:
         queued: set[str] = set()
         for queue in sorted(set(QUEUE_OF.values())):
             name = f"{Queue.redis_queue_namespace_prefix}{queue}"
-            queued.update(job.decode() for job in self._redis.lrange(name, 0, -1))
+            queued.update(texts(self._redis.lrange(name, 0, -1)))
         return queued
 
     def _running(self, now: float) -> set[str]:
         """Return the ids of the jobs that a live worker holds."""
-        held = self._redis.zrangebyscore(self._keys.running, f"({now}", "+inf")
-        return {job.decode() for job in held}
+        return set(texts(self._redis.zrangebyscore(self._keys.running, f"({now}", "+inf")))
 
     def _candidates(
         self, kind: str, alive: set[str], now: float
@@ -78,12 +77,12 @@ class Sweep:
         while members := self._redis.zrange(index, position, position + SLICE - 1):
             position += len(members)
             rows = self._inspect(args=[self._keys.prefix, *members])
-            for member, row in zip(members, rows, strict=True):
+            for key, row in zip(texts(members), rows, strict=True):
                 state, job, lease, queued_at, next_at, generation = row
                 held = lease is not None and float(lease) > now
                 if state != b"inflight" or held or job.decode() in alive:
                     continue
-                seen = Seen(member.decode(), "inflight", job.decode())
+                seen = Seen(key, "inflight", job.decode())
                 yield seen, int(generation or 0), max(float(queued_at or 0), float(next_at or 0))
 
     def _bring_back(self, seen: Seen, kind: str, generation: int, now: float) -> int:

@@ -20,6 +20,7 @@ from receiver.broker import (
     job_fields,
     queues_key,
     script_args,
+    texts,
 )
 from receiver.event import KINDS
 
@@ -100,9 +101,7 @@ class Ledger:
         self._settle = redis.register_script(f"{effects}\n{lua('settle.lua')}")
         self._apply = redis.register_script(f"{effects}\n{lua('apply.lua')}")
 
-    def claim(
-        self, job_id: str, keys: Sequence[str], *, now: float, lease: float
-    ) -> list[Claim]:
+    def claim(self, job_id: str, keys: Sequence[str], *, now: float, lease: float) -> list[Claim]:
         """Take those of `keys` that belong to this job and that nobody holds."""
         rows = self._claim(args=[self._keys.prefix, now, now + lease, job_id, *keys])
         return [
@@ -144,7 +143,7 @@ class Ledger:
         args: list[Any] = [self._keys.prefix, now, queues_key(), *script_args(job), len(seen)]
         for item in seen:
             args += [item.key, item.state, item.job]
-        return [key.decode() for key in self._requeue(args=args)]
+        return texts(self._requeue(args=args))
 
     def release_job(self, job_id: str) -> None:
         """Say that no worker holds this job any more."""
@@ -152,12 +151,7 @@ class Ledger:
 
     def enqueue_due(self, now: float) -> int:
         """Push jobs for the events whose next attempt is due; return how many events."""
-        due = [
-            key.decode()
-            for key in self._redis.zrangebyscore(
-                self._keys.retry, "-inf", now, start=0, num=MAX_DUE
-            )
-        ]
+        due = texts(self._redis.zrangebyscore(self._keys.retry, "-inf", now, start=0, num=MAX_DUE))
         by_queue: dict[str, list[Seen]] = {}
         for key, kind in zip(due, self._kinds(due), strict=True):
             if kind is None:

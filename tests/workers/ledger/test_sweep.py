@@ -32,9 +32,7 @@ def test_a_queued_job_is_never_multiplied(redis: Redis, redis_url: str, ledger: 
     assert Queue("events", connection=redis).count == 4
 
 
-def test_events_of_a_lost_job_come_back_alone(
-    redis: Redis, redis_url: str, ledger: Ledger
-) -> None:
+def test_events_of_a_lost_job_come_back_alone(redis: Redis, redis_url: str, ledger: Ledger) -> None:
     """A job that vanished between pop and start is replaced by one job per event."""
     keys = accept(redis_url, 3, now=NOW)
     redis.lpop("rq:queue:events-bulk")
@@ -101,9 +99,7 @@ def test_a_retry_that_lost_its_timer_comes_back(
     assert [sweep.run(NOW + seconds) for seconds in (0, 60, 89, 90)] == [0, 0, 0, 1]
 
 
-def test_a_new_sweeper_waits_before_it_judges(
-    redis: Redis, redis_url: str, ledger: Ledger
-) -> None:
+def test_a_new_sweeper_waits_before_it_judges(redis: Redis, redis_url: str, ledger: Ledger) -> None:
     """A sweeper that just began does not take a job popped a moment ago for lost."""
     accept(redis_url, 1, now=NOW)
     redis.lpop("rq:queue:events-bulk")

@@ -7,9 +7,9 @@ from redis import Redis
 from rq import Queue
 from rq.serializers import JSONSerializer
 
+from receiver.commit import Outcome
 from tests.accept import KEYS, accept, commit, submission
 from tests.build import NOW, make_event
-from receiver.commit import Outcome
 from workers.ledger.books import Books
 from workers.ledger.transitions import Claim, Effect, Ledger, Seen, Settlement, Verdict
 
@@ -97,9 +97,7 @@ def test_a_start_counts_the_attempt_and_renews_the_lease(
     assert redis.hmget(KEYS.event(key), "attempts", "lease") == [b"1", b"1800000035.0"]
 
 
-def test_a_start_without_the_fence_is_refused(
-    redis: Redis, redis_url: str, ledger: Ledger
-) -> None:
+def test_a_start_without_the_fence_is_refused(redis: Redis, redis_url: str, ledger: Ledger) -> None:
     """A worker that was overtaken does not start its handler."""
     [key] = accept(redis_url, 1)
     late = claimed(ledger, redis, key)
@@ -128,9 +126,7 @@ def test_a_settled_event_leaves_a_small_tombstone(
     assert redis.zcard(KEYS.inflight("ingestion.failed")) == 0
 
 
-def test_a_tombstone_still_answers_duplicate(
-    redis: Redis, redis_url: str, ledger: Ledger
-) -> None:
+def test_a_tombstone_still_answers_duplicate(redis: Redis, redis_url: str, ledger: Ledger) -> None:
     """A known identity answers `duplicate` long after it is settled."""
     item = submission(make_event(), now=NOW)
     commit(redis_url, [item], now=NOW)
@@ -141,9 +137,7 @@ def test_a_tombstone_still_answers_duplicate(
     assert commit(redis_url, [item], now=NOW + 20 * 86_400) == [Outcome.DUPLICATE]
 
 
-def test_a_failed_attempt_waits_for_its_time(
-    redis: Redis, redis_url: str, ledger: Ledger
-) -> None:
+def test_a_failed_attempt_waits_for_its_time(redis: Redis, redis_url: str, ledger: Ledger) -> None:
     """A retry waits in the ledger until it is due, then comes back under a new job."""
     [key] = accept(redis_url, 1, now=NOW)
     first = claimed(ledger, redis, key)
@@ -159,9 +153,7 @@ def test_a_failed_attempt_waits_for_its_time(
     assert redis.hget(KEYS.event(key), "job").decode() == job_of(redis)
 
 
-def test_two_ticks_give_a_due_retry_one_job(
-    redis: Redis, redis_url: str, ledger: Ledger
-) -> None:
+def test_two_ticks_give_a_due_retry_one_job(redis: Redis, redis_url: str, ledger: Ledger) -> None:
     """Whoever comes second finds the event as it was no more, and pushes nothing."""
     [key] = accept(redis_url, 1, now=NOW)
     claim = claimed(ledger, redis, key)
@@ -177,9 +169,7 @@ def test_two_ticks_give_a_due_retry_one_job(
     assert job_of(redis) == "retry-1"
 
 
-def test_a_dead_event_is_kept_with_its_reason(
-    redis: Redis, redis_url: str, ledger: Ledger
-) -> None:
+def test_a_dead_event_is_kept_with_its_reason(redis: Redis, redis_url: str, ledger: Ledger) -> None:
     """A dead letter keeps reason and body without a time to live."""
     [key] = accept(redis_url, 1)
     claim = claimed(ledger, redis, key)
@@ -195,7 +185,7 @@ def test_a_dead_event_is_kept_with_its_reason(
 def test_the_law_holds_after_every_verdict(
     redis: Redis, redis_url: str, ledger: Ledger, verdict: Verdict
 ) -> None:
-    """accepted + released = done + dead + discarded + in flight, whatever happened."""
+    """Accepted + released = done + dead + discarded + in flight, whatever happened."""
     keys = accept(redis_url, 5)
     claim = claimed(ledger, redis, keys[0])
 

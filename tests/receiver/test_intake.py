@@ -1,0 +1,248 @@
+"""Group commit: who is answered what and when, with Redis well, slow, gone and back."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+
+from receiver.broker import connect_async
+from receiver.commit import MAX_EVENTS, Outcome, Submission
+from receiver.errors import SettingsError, UnavailableError
+from receiver.intake import MAX_WAITING, CommitReport, Intake
+from receiver.settings import ReceiverSettings, load
+from receiver.watch import Level, look
+from tests.accept import KEYS, submission
+from tests.build import SECRET, iso, make_event
+from tests.servers import RedisServer, start_redis
+
+
+def settings_for(url: str, **more: str) -> ReceiverSettings:
+    """Return receiver settings for a Redis; keywords are further variables."""
+    environ = {"SYNAP_REDIS_URL": url, "SYNAP_WEBHOOK_SECRET": SECRET, **more}
+    return load(ReceiverSettings, environ)
+
+
+@asynccontextmanager
+async def running(
+    settings: ReceiverSettings, on_commit: Callable[[CommitReport], None] = lambda _: None
+) -> AsyncIterator[Intake]:
+    """Yield a started intake; stop it in the end."""
+    redis = connect_async(settings)
+    intake = Intake(redis, settings, on_commit=on_commit)
+    try:
+        await intake.start()
+        yield intake
+        await intake.stop()
+    finally:
+        await redis.aclose()
+
+
+def some(count: int, **overrides: object) -> list[Submission]:
+    """Return that many submissions with ids of their own."""
+    return [submission(make_event(event_id=f"evt_{n}", **overrides)) for n in range(count)]
+
+
+async def test_what_waits_goes_into_one_commit(redis_url: str) -> None:
+    """Submissions that arrive during a commit share the next one, at most 256 of them."""
+    reports: list[CommitReport] = []
+
+    async with running(settings_for(redis_url), reports.append) as intake:
+        first, *others = [intake.submit(item) for item in some(2 * MAX_EVENTS)]
+        outcomes = await asyncio.gather(first, *others)
+
+    assert set(outcomes) == {Outcome.ACCEPTED}
+    assert [len(report.batch) for report in reports] == [MAX_EVENTS, MAX_EVENTS]
+    assert [list(report.outcomes) for report in reports] == [[Outcome.ACCEPTED] * MAX_EVENTS] * 2
+
+
+async def test_large_bodies_make_smaller_batches(redis_url: str) -> None:
+    """A batch holds at most 4 MiB of bodies."""
+    reports: list[CommitReport] = []
+    big = some(5, data={"note": "x" * 1_000_000})
+
+    async with running(settings_for(redis_url), reports.append) as intake:
+        await asyncio.gather(*(intake.submit(item) for item in big))
+
+    assert [len(report.batch) for report in reports] == [4, 1]
+
+
+async def test_stopping_finishes_what_was_submitted(redis: Redis, redis_url: str) -> None:
+    """`stop` commits what was submitted before it, and refuses what comes after."""
+    async with running(settings_for(redis_url)) as intake:
+        answers = [intake.submit(item) for item in some(300)]
+        await intake.stop()
+
+        with pytest.raises(UnavailableError) as refused:
+            intake.submit(submission(make_event(event_id="late")))
+
+    assert refused.value.reason == "stopping"
+    assert {answer.result() for answer in answers} == {Outcome.ACCEPTED}
+    assert redis.zcard(KEYS.inflight("ingestion.failed")) == 300
+
+
+async def test_a_full_intake_refuses_at_once(redis_url: str) -> None:
+    """Beyond the bound of what may wait, a submission is refused without waiting."""
+    item = submission(make_event())
+
+    async with running(settings_for(redis_url)) as intake:
+        for _ in range(MAX_WAITING):
+            intake.submit(item)
+        with pytest.raises(UnavailableError) as refused:
+            intake.submit(item)
+
+    assert refused.value.reason == "overloaded"
+
+
+async def test_a_request_that_gave_up_does_not_stop_the_commit(redis_url: str) -> None:
+    """A cancelled answer leaves its neighbours' answers alone."""
+    async with running(settings_for(redis_url)) as intake:
+        gone, stays = (intake.submit(item) for item in some(2))
+        gone.cancel()
+
+        assert await stays == Outcome.ACCEPTED
+
+
+async def test_redis_gone_and_back() -> None:
+    """While Redis is away nothing is acknowledged; when it is back, intake carries on."""
+    server = start_redis()
+    settings = settings_for(server.url, SYNAP_COMMIT_TIMEOUT="1s")
+    try:
+        async with running(settings) as intake:
+            assert await intake.submit(submission(make_event())) == Outcome.ACCEPTED
+            await asyncio.to_thread(server.kill)
+            with pytest.raises(UnavailableError) as refused:
+                await intake.submit(submission(make_event(event_id="evt_2")))
+            await asyncio.to_thread(server.restart)
+            assert await until_accepted(intake) == Outcome.ACCEPTED
+            assert await intake.submit(submission(make_event())) in {
+                Outcome.DUPLICATE,
+                Outcome.CONFLICT,
+            }
+    finally:
+        server.close()
+    assert refused.value.reason == "redis_unreachable"
+
+
+async def until_accepted(intake: Intake) -> Outcome:
+    """Submit one event until it is taken, for at most ten seconds."""
+    item = submission(make_event(event_id="evt_3"))
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            return await intake.submit(item)
+        except UnavailableError:
+            await asyncio.sleep(0.05)
+    raise TimeoutError
+
+
+async def test_an_unreachable_redis_at_start_is_no_error() -> None:
+    """The service starts, is not ready, answers 503, and recovers by itself."""
+    server = start_redis()
+    server.kill()
+    try:
+        async with running(settings_for(server.url)) as intake:
+            why = intake.ready()
+            with pytest.raises(UnavailableError):
+                intake.submit(submission(make_event()))
+            await asyncio.to_thread(server.restart)
+            assert await until_accepted(intake) == Outcome.ACCEPTED
+            assert (intake.ready(), intake.level) == (None, Level.FSYNC)
+    finally:
+        server.close()
+    assert why == "redis is unreachable"
+
+
+async def test_a_hanging_redis_is_a_commit_timeout() -> None:
+    """A commit that Redis does not answer in time is a 503, and the next one may succeed."""
+    server = start_redis()
+    settings = settings_for(server.url, SYNAP_COMMIT_TIMEOUT="0.3")
+    try:
+        async with running(settings) as intake:
+            server.pause()
+            with pytest.raises(UnavailableError) as refused:
+                await intake.submit(submission(make_event()))
+            server.resume()
+            assert await until_accepted(intake) == Outcome.ACCEPTED
+    finally:
+        server.close()
+    assert refused.value.reason == "commit_timeout"
+
+
+@pytest.mark.parametrize(
+    ("appendonly", "ack", "level", "names"),
+    [
+        pytest.param("yes", "fsync", Level.FSYNC, "", id="proven"),
+        pytest.param("no", "fsync", Level.UNPROVEN, "appendonly yes", id="no-append-only-file"),
+        pytest.param("no", "memory", Level.MEMORY, "", id="memory-was-asked-for"),
+    ],
+)
+async def test_durability_is_proven_or_refused(
+    redis_server: RedisServer, appendonly: str, ack: str, level: Level, names: str
+) -> None:
+    """What cannot be proven is refused with the sentence that names the setting to change."""
+    with redis_server.client() as client:
+        client.config_set("appendonly", appendonly)
+        try:
+            async with running(settings_for(redis_server.url, SYNAP_ACK=ack)) as intake:
+                assert (intake.level, names in (intake.ready() or "")) == (level, True)
+                assert (intake.ready() is None) == (names == "")
+        finally:
+            client.config_set("appendonly", "yes")
+
+
+async def test_a_server_that_evicts_is_refused(redis_server: RedisServer) -> None:
+    """A full Redis that deletes keys would lose what was acknowledged: it is refused."""
+    with redis_server.client() as client:
+        client.config_set("maxmemory", "1gb")
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        try:
+            async with running(settings_for(redis_server.url)) as intake:
+                problem = intake.ready()
+        finally:
+            client.config_set("maxmemory-policy", "noeviction")
+            client.config_set("maxmemory", "0")
+    assert problem
+    assert "maxmemory-policy noeviction" in problem
+
+
+async def test_a_cluster_is_refused_at_start() -> None:
+    """Cluster mode is refused at start, with the reason."""
+    server = start_redis(config=["--cluster-enabled", "yes"])
+    try:
+        with pytest.raises(SettingsError, match="Redis Cluster"):
+            async with running(settings_for(server.url)):
+                pass
+    finally:
+        server.close()
+
+
+async def test_a_late_backlog_sheds_all_but_the_last_attempts(redis: Redis, redis_url: str) -> None:
+    """Above the mark new events are refused; those on the sender's last attempts are taken."""
+    redis.zadd(KEYS.inflight("config.applied"), {"0" * 64: time.time() - 2 * 86_400})
+    old = submission(make_event(event_id="old", timestamp=iso(time.time() - 3 * 3600)))
+
+    async with running(settings_for(redis_url, SYNAP_SHED_AGE="1d")) as intake:
+        with pytest.raises(UnavailableError) as refused:
+            intake.submit(submission(make_event()))
+        outcome = await intake.submit(old)
+
+    assert (refused.value.reason, outcome) == ("shedding", Outcome.ACCEPTED)
+
+
+async def test_a_look_sees_the_oldest_and_the_clock(redis: Redis, redis_url: str) -> None:
+    """One look tells the oldest event's age and how far our clock is from Redis'."""
+    now = time.time()
+    redis.zadd(KEYS.inflight("unknown"), {"0" * 64: now - 50})
+    client = AsyncRedis.from_url(redis_url)
+
+    findings = await look(client, settings_for(redis_url), now=now + 100)
+    await client.aclose()
+
+    assert findings.oldest_age == pytest.approx(150, abs=1)
+    assert findings.skew == pytest.approx(100, abs=1)

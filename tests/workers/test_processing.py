@@ -1,0 +1,268 @@
+"""One job's work: outcomes, attempts, poison, overtaking, handing on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import orjson
+import pytest
+from prometheus_client import CollectorRegistry
+from redis import Redis
+from rq import Queue
+from rq.serializers import JSONSerializer
+from rq.timeouts import JobTimeoutException
+
+from receiver.event import Event
+from receiver.settings import load
+from tests.accept import KEYS, accept
+from tests.workers.ledger.conftest import MARK
+from workers.alert import Alert
+from workers.handlers import Context, Decision, Handler
+from workers.ledger.books import Books
+from workers.ledger.listing import Listing
+from workers.ledger.transitions import Effect, Ledger
+from workers.metrics import WorkerMetrics
+from workers.processing import NEWER_WIRE_PATIENCE, Processor
+from workers.settings import WorkerSettings
+
+QUEUE = "events-bulk"
+
+
+class Marks:
+    """Routes each alert to the list `marks`, by its name."""
+
+    def effects(self, alerts: Sequence[Alert], now: float) -> list[Effect]:
+        """Return one mark per alert."""
+        del now
+        return [Effect("mark", (alert.name,)) for alert in alerts]
+
+
+def says(name: str) -> Handler:
+    """Return a handler that raises one alert of that name."""
+
+    def decide(event: Event, context: Context) -> Decision:
+        alert = Alert(labels={"alertname": name}, starts_at=context.now, updated_at=context.now)
+        return Decision((alert,), f"saw {event.id}")
+
+    return decide
+
+
+def raises(error: Exception) -> Handler:
+    """Return a handler that fails."""
+
+    def decide(*_: object) -> Decision:
+        raise error
+
+    return decide
+
+
+class World:
+    """A processor over the suite's Redis, and what it needs to be looked at."""
+
+    def __init__(self, redis: Redis, url: str) -> None:
+        self.redis = redis
+        self.url = url
+        self.ledger = Ledger(redis, KEYS, dedup_window=32 * 86_400.0, fragments=[MARK])
+        self.now: Callable[[], float] = time.time
+        self.stopping = False
+        self.budget = 150.0
+
+    def run(self, handler: Handler, keys: Sequence[str], **environ: str) -> None:
+        """Pop the only job of the queue and process it."""
+        handlers: Mapping[str, Handler] = {"ingestion.failed": handler}
+        processor = Processor(
+            ledger=self.ledger,
+            handlers=handlers,
+            routing=Marks(),
+            metrics=WorkerMetrics(CollectorRegistry()),
+            settings=load(WorkerSettings, environ),
+            stopping=lambda: self.stopping,
+            budget=self.budget,
+            clock=self.now,
+        )
+        job = self.redis.lpop(f"rq:queue:{QUEUE}").decode()
+        processor.run(job, QUEUE, keys)
+
+    def marks(self) -> list[str]:
+        """Return the names of the alerts that were written."""
+        return [mark.decode() for mark in self.redis.lrange("marks", 0, -1)]
+
+    def states(self, keys: Sequence[str]) -> list[tuple[str, str]]:
+        """Return state and reason of each event."""
+        rows = [Listing(self.redis, KEYS).show(key) for key in keys]
+        return [(row.state, row.reason) for row in rows if row]
+
+    def unaccounted(self) -> int:
+        """Return how many events the law misses."""
+        return sum(Books(self.redis, KEYS).snapshot(time.time()).unaccounted.values())
+
+
+@pytest.fixture
+def world(redis: Redis, redis_url: str) -> World:
+    """Return a processor's world."""
+    return World(redis, redis_url)
+
+
+def test_each_event_has_its_effect_once(world: World) -> None:
+    """A job settles its events with their effects, across slices."""
+    keys = accept(world.url, 150)
+
+    world.run(says("Failed"), keys)
+
+    assert world.marks() == ["Failed"] * 150
+    assert {state for state, _ in world.states(keys)} == {"done"}
+    assert world.redis.zcard(KEYS.running) == 0
+    assert world.unaccounted() == 0
+
+
+def test_a_failing_event_does_not_hold_up_its_neighbours(world: World) -> None:
+    """Only the failing event waits for another attempt; the rest is done."""
+    keys = accept(world.url, 3)
+
+    def fails_once(event: Event, context: Context) -> Decision:
+        if event.key == keys[1]:
+            raise ValueError
+        return says("Failed")(event, context)
+
+    world.run(fails_once, keys)
+
+    assert [state for state, _ in world.states(keys)] == ["done", "inflight", "done"]
+    assert world.redis.zrange(KEYS.retry, 0, -1) == [keys[1].encode()]
+    assert world.unaccounted() == 0
+
+
+def test_an_event_that_always_fails_dies_with_its_reason_and_tells(world: World) -> None:
+    """After its last attempt an event is a dead letter, and on-call is told."""
+    [key] = accept(world.url)
+
+    for _ in range(2):
+        world.run(raises(ValueError()), [key], SYNAP_MAX_ATTEMPTS="2")
+        world.ledger.enqueue_due(time.time() + 3_600)
+
+    assert world.states([key]) == [("dead", "handler_error")]
+    assert world.marks() == ["SynapHooksDeadLetter"]
+    assert world.unaccounted() == 0
+
+
+def test_an_event_that_lost_its_worker_each_time_is_not_tried_again(world: World) -> None:
+    """An event whose every start ended without an outcome is dead as `worker_lost`."""
+    [key] = accept(world.url)
+    world.redis.hset(KEYS.event(key), "attempts", 5)
+
+    world.run(raises(AssertionError()), [key])
+
+    assert world.states([key]) == [("dead", "worker_lost")]
+
+
+def test_a_time_out_of_the_job_is_a_failed_attempt(world: World) -> None:
+    """RQ's time-out inside a handler ends that attempt, not the job."""
+    keys = accept(world.url, 2)
+    world.run(raises(JobTimeoutException()), keys)
+
+    assert world.states(keys) == [("inflight", "handler_timeout")] * 2
+
+
+def test_an_event_without_a_body_is_dead(world: World) -> None:
+    """A body that is gone cannot be processed: the event is dead, not lost."""
+    [key] = accept(world.url)
+    world.redis.delete(KEYS.body(key))
+
+    world.run(says("Failed"), [key])
+
+    assert world.states([key]) == [("dead", "body_missing")]
+
+
+@pytest.mark.parametrize(
+    ("age", "expected"),
+    [
+        pytest.param(0.0, ("inflight", "newer_wire_version"), id="update-under-way"),
+        pytest.param(NEWER_WIRE_PATIENCE + 1, ("dead", "newer_wire_version"), id="after-an-hour"),
+    ],
+)
+def test_a_newer_wire_version_waits_for_the_update(
+    world: World, age: float, expected: tuple[str, str]
+) -> None:
+    """What a newer release wrote is tried for an hour, without counting attempts."""
+    [key] = accept(world.url)
+    wire = orjson.loads(world.redis.get(KEYS.body(key)))
+    world.redis.set(KEYS.body(key), orjson.dumps({**wire, "v": 2}))
+    world.now = lambda: time.time() + age
+
+    world.run(says("Failed"), [key])
+
+    assert world.states([key]) == [expected]
+    assert world.redis.hget(KEYS.event(key), "attempts") is None
+
+
+def test_a_stopping_worker_hands_on_what_it_has_not_begun(world: World) -> None:
+    """On SIGTERM the event in hand is finished; the rest goes back as a new job."""
+    keys = accept(world.url, 100)
+
+    def stops(event: Event, context: Context) -> Decision:
+        world.stopping = True
+        return says("Failed")(event, context)
+
+    world.run(stops, keys)
+
+    [job] = Queue(QUEUE, connection=world.redis, serializer=JSONSerializer).jobs
+    assert world.marks() == ["Failed"]
+    assert job.args[0] == keys[64:]
+    assert world.ledger.enqueue_due(time.time()) == 63
+    assert world.unaccounted() == 0
+
+
+def test_a_job_out_of_time_hands_on_the_rest(world: World) -> None:
+    """A job that has used its budget gives the rest to a new one."""
+    keys = accept(world.url, 2)
+    world.budget = -1.0
+
+    world.run(says("Failed"), keys)
+
+    [job] = Queue(QUEUE, connection=world.redis, serializer=JSONSerializer).jobs
+    assert (job.args[0], world.marks()) == (keys, [])
+
+
+def test_a_job_that_runs_twice_does_nothing_the_second_time(world: World) -> None:
+    """RQ may run a job again; its events are settled already, so nothing happens."""
+    keys = accept(world.url, 2)
+    job = world.redis.lindex(f"rq:queue:{QUEUE}", 0)
+    world.run(says("Failed"), keys)
+    world.redis.rpush(f"rq:queue:{QUEUE}", job)
+
+    world.run(raises(AssertionError()), keys)
+
+    assert world.marks() == ["Failed", "Failed"]
+    assert {state for state, _ in world.states(keys)} == {"done"}
+
+
+def test_an_overtaken_worker_writes_nothing(world: World) -> None:
+    """A worker whose lease ran out and was taken over leaves no effect."""
+    [key] = accept(world.url)
+
+    def slow(event: Event, context: Context) -> Decision:
+        job = world.redis.hget(KEYS.event(key), "job").decode()
+        world.ledger.claim(job, [key], now=time.time() + 60, lease=30)
+        return says("Late")(event, context)
+
+    world.run(slow, [key])
+
+    assert world.marks() == []
+    assert world.states([key]) == [("inflight", "")]
+
+
+def test_leases_of_the_rest_are_renewed_behind_a_slow_neighbour(world: World) -> None:
+    """A slow handler does not let its neighbours' leases run out."""
+    keys = accept(world.url, 3)
+    clock = [time.time()]
+    world.now = lambda: clock[0]
+
+    def slow(event: Event, context: Context) -> Decision:
+        clock[0] += 19
+        other = world.redis.hget(KEYS.event(keys[2]), "job").decode()
+        assert world.ledger.claim(other, keys[2:], now=clock[0], lease=30) == []
+        return says("Failed")(event, context)
+
+    world.run(slow, keys[:2] + keys[2:])
+
+    assert world.marks() == ["Failed"] * 3

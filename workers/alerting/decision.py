@@ -1,0 +1,78 @@
+"""Whether a group's state is worth a notification, given what was told last. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import orjson
+
+from workers.alerting.notification import Why
+
+
+class Entry(NamedTuple):
+    """What one integration was last told about one group.
+
+    `firing` and `resolved` are fingerprints, `at` the time of the flush (Unix seconds), `memory`
+    what the notifier wants to know next time. `doubt` is True when a message about firing alerts
+    may have arrived although no answer said so.
+    """
+
+    firing: frozenset[str] = frozenset()
+    resolved: frozenset[str] = frozenset()
+    at: float = 0.0
+    memory: Mapping[str, str] = {}
+    doubt: bool = False
+
+    def to_wire(self) -> bytes:
+        """Return the stored JSON form."""
+        stored = {
+            "firing": sorted(self.firing),
+            "resolved": sorted(self.resolved),
+            "at": self.at,
+            "memory": self.memory,
+            "doubt": self.doubt,
+        }
+        return orjson.dumps(stored)
+
+    @classmethod
+    def from_wire(cls, wire: bytes) -> Entry:
+        """Read the stored JSON form."""
+        stored: dict[str, Any] = orjson.loads(wire)
+        return cls(
+            frozenset(stored["firing"]),
+            frozenset(stored["resolved"]),
+            stored["at"],
+            stored["memory"],
+            stored["doubt"],
+        )
+
+
+def decide(
+    entry: Entry | None,
+    firing: frozenset[str],
+    resolved: frozenset[str],
+    *,
+    send_resolved: bool,
+    repeat_interval: float,
+    now: float,
+) -> Why | None:
+    """Return why to notify now; None if there is nothing to say.
+
+    Args:
+        entry: what was told last; None if nothing ever was.
+        firing: fingerprints of the alerts that fire.
+        resolved: fingerprints of the alerts that are over.
+        send_resolved: whether the integration wants to hear of ends.
+        repeat_interval: seconds after which the same is said again.
+        now: Unix seconds.
+    """
+    if entry is None:
+        return Why.FIRST if firing else None
+    if not firing <= entry.firing:
+        return Why.NEW_ALERTS if entry.firing else Why.FIRST
+    if not firing:
+        return Why.ALL_RESOLVED if entry.firing or entry.doubt else None
+    if send_resolved and not resolved <= entry.resolved:
+        return Why.NEW_RESOLVED
+    return Why.REPEAT if entry.at < now - repeat_interval else None

@@ -1,0 +1,42 @@
+r"""The names of alerting's keys in Redis, all in one room under the service's prefix.
+
+    {P}:alerting:group:{gid}      hash: slot, key, labels, options (of the route, when created),
+                                  created, pending (time of a flush that was taken), lease, fence,
+                                  next (time of the flush after), flushes, waiting (deliveries of
+                                  the last flush still open, negative if one failed), resolving,
+                                  told (version of the log), log_ttl
+    {P}:alerting:alerts:{gid}     hash: fingerprint -> "starts updated ends timeout\n" + wire form
+    {P}:alerting:log:{gid}        hash: target -> what it was last told (`decision.Entry`)
+    {P}:alerting:due              sorted set: group id -> time of its next flush
+    {P}:alerting:delivery:{id}    hash: group, target, flush, notification, firing, resolved,
+                                  created, deadline, next_at, attempts, lease, fence, revision
+    {P}:alerting:deliveries       sorted set: delivery id -> time of its next attempt
+    {P}:alerting:pause:{target}   string with expiry: time until which a target is left alone
+    {P}:alerting:attempts         stream: one row for every attempt, trimmed
+    {P}:alerting:dead             sorted set: failed for good -> time; `dead:{id}:{flush}` hashes
+    {P}:alerting:counters         hash: groups_refused
+
+A target is `receiver/type/place`. No key, URL or secret of a target is ever stored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+ROOM: Final = "alerting"
+
+
+def room(prefix: str) -> str:
+    """Return the prefix of every key of alerting."""
+    return f"{prefix}:{ROOM}:"
+
+
+def digest(text: str) -> str:
+    """Return 64 hex digits that stand for a text."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def delivery_id(gid: str, target: str) -> str:
+    """Return the id of the one delivery that a group may have open to a target."""
+    return digest(f"{gid}/{target}")

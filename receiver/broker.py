@@ -12,6 +12,7 @@ from importlib.resources import files
 from typing import Any, Final, NamedTuple, cast
 from urllib.parse import urlsplit
 
+import orjson
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from redis.backoff import NoBackoff
@@ -55,7 +56,7 @@ class Keys:
     prefix: str
 
     def event(self, key: str) -> str:
-        """Name the ledger record of an event (hash)."""
+        """Name the ledger record of an event (string, JSON)."""
         return f"{self.prefix}:event:{key}"
 
     def body(self, key: str) -> str:
@@ -184,6 +185,32 @@ def enqueue(redis: Redis, jobs: Sequence[JobFields]) -> None:
             pipe.hset(job.key, items=list(job.fields))
             pipe.rpush(job.queue_key, job.id)
         pipe.execute()
+
+
+def new_record(
+    *, digest: str, kind: str, received_at: float, label: str, job_id: str, now: float
+) -> bytes:
+    """Return the ledger record of a new event: one JSON string, which the scripts decode.
+
+    Args:
+        digest: of the raw body, by `receiver.event.body_digest`.
+        kind: one of `receiver.event.KINDS`.
+        received_at: Unix seconds.
+        label: the signing key's.
+        job_id: the RQ job that will process it.
+        now: Unix seconds.
+    """
+    return orjson.dumps(
+        {
+            "state": "inflight",
+            "digest": digest,
+            "kind": kind,
+            "received_at": round(received_at, 3),
+            "label": label,
+            "job": job_id,
+            "queued_at": round(now, 3),
+        }
+    )
 
 
 def texts(members: Iterable[Any]) -> list[str]:

@@ -7,6 +7,7 @@ assumption, and this module is the one place where it is made. Unknown fields ar
 from __future__ import annotations
 
 import hashlib
+from binascii import b2a_base64
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
@@ -75,6 +76,11 @@ def safe_key(endpoint: str, event_id: str) -> str:
     name, ident = endpoint.encode(), event_id.encode()
     framed = b"%d:%b%d:%b" % (len(name), name, len(ident), ident)
     return hashlib.sha256(framed).hexdigest()
+
+
+def body_digest(raw: bytes) -> str:
+    """Return the base64 SHA-256 by which two bodies are told apart."""
+    return b2a_base64(hashlib.sha256(raw).digest(), newline=False).decode()
 
 
 def parse(raw: bytes, *, endpoint: str, received_at: float) -> Event:

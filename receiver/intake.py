@@ -107,6 +107,7 @@ class Intake:
         self._wake.set()
         if self._committing:
             await self._committing
+            await self._committer.close()
         if self._looking:
             self._looking.cancel()
             with contextlib.suppress(asyncio.CancelledError):

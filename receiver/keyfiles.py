@@ -56,7 +56,7 @@ def strip_newline(content: bytes) -> bytes:
 def _inline(text: str, problems: list[str]) -> dict[str, bytes]:
     keys: dict[str, bytes] = {}
     for position, part in enumerate(text.split(","), start=1):
-        label = f"env-{position}"
+        label = f"key-{position}"
         secret = part.strip().encode()
         problem = _flaw_of(secret)
         if problem:

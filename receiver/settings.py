@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, TypeVar
-from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -195,10 +194,10 @@ def masked(settings: CommonSettings) -> dict[str, str]:
 
 def mask_url(url: str) -> str:
     """Return `url` without what may be secret in it: user, password and query."""
-    parts = urlsplit(url)
-    place = parts.netloc.rpartition("@")
-    netloc = f"***@{place[2]}" if place[1] else parts.netloc
-    return urlunsplit((parts.scheme, netloc, parts.path, "***" if parts.query else "", ""))
+    scheme, _, rest = url.partition("://")
+    credentials, _, place = rest.rpartition("@")
+    where, asked, _ = place.partition("?")
+    return f"{scheme}://{'***@' if credentials else ''}{where}{'?***' if asked else ''}"
 
 
 def variables(cls: type[CommonSettings]) -> dict[str, bool]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
+from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
 from receiver.broker import Keys
@@ -41,6 +42,17 @@ def commit(url: str, batch: Sequence[Submission], *, now: float | None = None) -
             await redis.aclose()
 
     return asyncio.run(run())
+
+
+def record(redis: Redis, key: str) -> dict[str, Any]:
+    """Return the ledger record of an event; empty when there is none."""
+    held = redis.get(KEYS.event(key))
+    return orjson.loads(held) if held else {}
+
+
+def change(redis: Redis, key: str, **fields: Any) -> None:
+    """Change the ledger record of an event by hand."""
+    redis.set(KEYS.event(key), orjson.dumps(record(redis, key) | fields))
 
 
 def accept(

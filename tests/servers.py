@@ -2,62 +2,31 @@
 
     RedisServer   a Valkey or Redis of our own, on a socket of our own; can be killed and come back
     Served        an ASGI application under uvicorn, in a thread
-    Module        `python -m <module>` as a process of its own
+    Module        `python -m <module>` as a process of its own (see `tests.processes`)
 
 Nothing here ever talks to a server that it did not start.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
-import socket
 import subprocess
-import sys
 import tempfile
 import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import redis
 import uvicorn
 
-ROOT = Path(__file__).resolve().parent.parent
-START_SECONDS = 20.0
+from tests.processes import ROOT, Module, end_with_parent, free_port, listening, wait_for
 
-T = TypeVar("T")
-
-
-def wait_for(probe: Callable[[], T], *, seconds: float = START_SECONDS, what: str = "it") -> T:
-    """Return the first truthy answer of `probe`.
-
-    Raises:
-        TimeoutError: there was none within `seconds`; names `what` was waited for.
-    """
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if answer := probe():
-            return answer
-        time.sleep(0.01)
-    raise TimeoutError(f"waited {seconds:g} s for {what}")
-
-
-def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def listening(port: int) -> bool:
-    """Say whether something accepts connections on a port of 127.0.0.1."""
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+__all__ = [
+    "ROOT", "Module", "RedisServer", "Served", "free_port", "listening", "redis_binary",
+    "start_redis", "wait_for",
+]  # fmt: skip
 
 
 def redis_binary() -> str:
@@ -121,7 +90,11 @@ class RedisServer:
             RuntimeError: it ended at once, or another process answers in its place.
         """
         self.process = subprocess.Popen(
-            self._command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+            self._command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is for us; the server ends when we end it
+            preexec_fn=end_with_parent,  # noqa: PLW1509 - prctl alone
         )
         wait_for(self._answers, what=f"Redis ({self._command[0]})")
         with self.client() as client:
@@ -226,69 +199,3 @@ class Served:
         """Stop serving, as SIGTERM would, and wait for it."""
         self._server.should_exit = True
         self._thread.join()
-
-
-class Module:
-    """`python -m <module>` as a process of its own; its output goes to a file.
-
-    The environment is exactly what is given, with PATH and the coverage variables added;
-    `cpu` pins it to one core.
-    """
-
-    def __init__(
-        self,
-        module: str,
-        *arguments: str,
-        environ: Mapping[str, str],
-        log: Path,
-        cpu: int | None = None,
-    ) -> None:
-        self.name, self.log = module, log
-        kept = {name: os.environ[name] for name in ("PATH", "TMPDIR") if name in os.environ}
-        kept |= {name: text for name, text in os.environ.items() if name.startswith("COVERAGE_")}
-        with log.open("ab") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", module, *arguments],
-                cwd=ROOT,
-                env=kept | dict(environ),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-        if cpu is not None:
-            os.sched_setaffinity(self.process.pid, {cpu})
-
-    @property
-    def alive(self) -> bool:
-        """Whether it still runs."""
-        return self.process.poll() is None
-
-    def wait_listening(self, port: int) -> Self:
-        """Wait until it accepts connections on a port of 127.0.0.1.
-
-        Raises:
-            RuntimeError: it ended before; carries the end of its output.
-        """
-
-        def probe() -> bool:
-            if not self.alive:
-                tail = self.log.read_text(errors="replace")[-2000:]
-                raise RuntimeError(f"{self.name} ended with {self.process.returncode}:\n{tail}")
-            return listening(port)
-
-        wait_for(probe, what=f"{self.name} on port {port}")
-        return self
-
-    def kill(self) -> None:
-        """Kill it as the kernel would, and wait until it is gone."""
-        self.process.kill()
-        self.process.wait()
-
-    def stop(self, *, seconds: float = 30.0) -> int:
-        """Send SIGTERM and return its exit status; kill it when that takes too long."""
-        self.process.terminate()
-        try:
-            return self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            raise

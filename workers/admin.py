@@ -26,6 +26,7 @@ MAX_SKEW: Final = 5.0
 HUNG_AFTER: Final = 15.0
 MAX_AT_ONCE: Final = 8
 CLIENT_SECONDS: Final = 5.0
+SHUTDOWN_POLL: Final = 0.1
 
 Route = Callable[[], "Answer"]
 
@@ -120,7 +121,9 @@ class AdminServer(ThreadingHTTPServer):
 
     def start(self) -> None:
         """Serve in a thread."""
-        threading.Thread(target=self.serve_forever, name="admin", daemon=True).start()
+        threading.Thread(
+            target=self.serve_forever, args=(SHUTDOWN_POLL,), name="admin", daemon=True
+        ).start()
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Serve the client in a thread if there is a place, else close the connection."""

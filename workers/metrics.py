@@ -71,7 +71,7 @@ class RefusedJob(StrEnum):
 
 TARGETS: Final = ("log", "pagerduty", "slack", "webhook")
 JOB_FUNCTIONS: Final = ("process_events", "flush_groups", "deliver")
-TICK_SOURCES: Final = ("retries", "alerting", "sweep")
+TICK_SOURCES: Final = ("lease", "retries", "alerting", "sweep", "audit", "housekeeping")
 ROLES: Final = (*QUEUES, TICK)
 
 

@@ -79,9 +79,7 @@ class WorkerSettings(CommonSettings):
     sweep_interval: Seconds = Field(10.0, gt=0, le=300, validation_alias="SYNAP_SWEEP_INTERVAL")
     sweep_grace: Seconds = Field(30.0, ge=0, le=3600, validation_alias="SYNAP_SWEEP_GRACE")
     tick_lease: Seconds = Field(5.0, gt=0, le=60, validation_alias="SYNAP_TICK_LEASE")
-    dead_memory_share: Share = Field(
-        0.25, gt=0, le=1, validation_alias="SYNAP_DEAD_MEMORY_SHARE"
-    )
+    dead_memory_share: Share = Field(0.25, gt=0, le=1, validation_alias="SYNAP_DEAD_MEMORY_SHARE")
     grace_period: Seconds = Field(30.0, gt=0, le=3600, validation_alias="SYNAP_GRACE_PERIOD")
 
     def laws(self) -> Iterator[Problem]:

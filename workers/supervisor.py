@@ -42,8 +42,12 @@ WITHHELD: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """The secrets that a role does not use, and so is not given."""
 
-PLACEHOLDER: Final = "withheld"
-"""Stands for a secret that is set but not given: which targets exist decides about routes."""
+PLACEHOLDERS: Final[Mapping[str, str]] = {
+    "PAGERDUTY_ROUTING_KEY": "withheld",
+    "SLACK_WEBHOOK_URL": "https://withheld.invalid/",
+    "SYNAP_API_KEY": "withheld",
+}
+"""Stand for a secret that is set but not given: which targets exist decides about routes."""
 
 _log = structlog.get_logger("workers.supervisor")
 
@@ -215,7 +219,7 @@ def environment(role: str, environ: Mapping[str, str]) -> dict[str, str]:
         given.pop(f"{name}_FILE", None)
     for name in WITHHELD[role]:
         if given.get(name) or given.pop(f"{name}_FILE", None):
-            given[name] = PLACEHOLDER
+            given[name] = PLACEHOLDERS[name]
     return given
 
 

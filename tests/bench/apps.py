@@ -1,8 +1,8 @@
 """What is compared with: `python -m tests.bench.apps <name> <port>`, on the receiver's uvicorn.
 
-    empty     answers 202 and does nothing else: what Starlette and uvicorn cost alone
-    enqueue   what one would write first: verify, then `Queue.enqueue(unique=True)` per request
-    threaded  the same with the blocking call in Starlette's thread pool
+empty     answers 202 and does nothing else: what Starlette and uvicorn cost alone
+enqueue   what one would write first: verify, then `Queue.enqueue(unique=True)` per request
+threaded  the same with the blocking call in Starlette's thread pool
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ def test_defaults() -> None:
         "SYNAP_MAX_BODY_BYTES": "1048576",
         "SYNAP_BODY_TIMEOUT": "10.0",
         "SYNAP_SHUTDOWN_DELAY": "5.0",
-        "SYNAP_SHED_AGE": "3600.0",
+        "SYNAP_SHED_AGE": "21600.0",
         "SYNAP_SHED_MEMORY": "0.8",
     }
 
@@ -89,15 +89,17 @@ def test_values(name: str, text: str, field: str, value: object) -> None:
         pytest.param({"SYNAP_SHED_MEMORY": "101%"}, "SYNAP_SHED_MEMORY: ", id="over all"),
         pytest.param({"SYNAP_ACK": "replica"}, "SYNAP_ACK: ", id="ack"),
         pytest.param({"SYNAP_REDIS_URL": "http://x"}, "SYNAP_REDIS_URL: must be", id="url"),
-        pytest.param({"SYNAP_KEY_PREFIX": "a b"}, "SYNAP_KEY_PREFIX: must be", id="prefix"),
+        pytest.param(
+            {"SYNAP_KEY_PREFIX": "a b", "RQ_KEY_PREFIX": "a"}, "must be a key prefix", id="prefix"
+        ),
         pytest.param({"SYNAP_KEY_PREFIX": "a"}, "set both or neither", id="prefix without RQ's"),
         pytest.param({"RQ_KEY_PREFIX": "a"}, "set both or neither", id="RQ's prefix alone"),
         pytest.param({"SYNAP_FRESHNESS_WINDOW": "14h"}, "14 h 36 m", id="horizon"),
         pytest.param({"SYNAP_DEDUP_WINDOW": "31d"}, "at least 2678700s", id="replay"),
         pytest.param({"SYNAP_REDIS_ULR": "x"}, "did you mean SYNAP_REDIS_URL?", id="misspelled"),
         pytest.param({"SYNAP_WEBHOOK_SECRET": ""}, "no signing key: set", id="no key"),
-        pytest.param({"SYNAP_WEBHOOK_SECRET": f"{SECRET},short"}, "'env-2' is shorter", id="short"),
-        pytest.param({"SYNAP_WEBHOOK_SECRET": "x" * 5000}, "'env-1' is longer", id="long"),
+        pytest.param({"SYNAP_WEBHOOK_SECRET": f"{SECRET},short"}, "'key-2' is shorter", id="short"),
+        pytest.param({"SYNAP_WEBHOOK_SECRET": "x" * 5000}, "'key-1' is longer", id="long"),
         pytest.param({"SYNAP_WEBHOOK_SECRET_DIR": "/x"}, "both set; keep one", id="two sources"),
         pytest.param({"SYNAP_WEBHOOK_SECRET_FILE": "/x"}, "both set; keep one", id="and a file"),
         pytest.param({"SYNAP_REDIS_URL_FILE": "/no"}, "SYNAP_REDIS_URL_FILE: cannot read", id="no"),
@@ -168,6 +170,7 @@ def test_settings_show_no_secret() -> None:
     [
         pytest.param("redis://h:1/0", "redis://h:1/0", id="nothing to mask"),
         pytest.param("rediss://u:p@h/0", "rediss://***@h/0", id="user and password"),
+        pytest.param("redis://:p?q@h/0", "redis://***@h/0", id="a password with marks"),
         pytest.param("unix:///run/r.sock?password=p", "unix:///run/r.sock?***", id="query"),
     ],
 )

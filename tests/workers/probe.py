@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from redis import Redis
@@ -28,7 +29,7 @@ def explode(value: str) -> None:
 
 def linger(path: str, seconds: float) -> None:
     """Write `began` to a file, take some time, write `ended`."""
-    with open(path, "a", encoding="utf-8") as file:
+    with Path(path).open("a", encoding="utf-8") as file:
         file.write("began ")
         file.flush()
         time.sleep(seconds)

@@ -15,7 +15,7 @@ from rq.timeouts import JobTimeoutException
 
 from receiver.event import Event
 from receiver.settings import load
-from tests.accept import KEYS, accept
+from tests.accept import KEYS, accept, change, record
 from tests.workers.ledger.conftest import MARK
 from workers.alert import Alert
 from workers.handlers import Context, Decision, Handler
@@ -148,7 +148,7 @@ def test_an_event_that_always_fails_dies_with_its_reason_and_tells(world: World)
 def test_an_event_that_lost_its_worker_each_time_is_not_tried_again(world: World) -> None:
     """An event whose every start ended without an outcome is dead as `worker_lost`."""
     [key] = accept(world.url)
-    world.redis.hset(KEYS.event(key), "attempts", 5)
+    change(world.redis, key, attempts=5)
 
     world.run(raises(AssertionError()), [key])
 
@@ -192,7 +192,7 @@ def test_a_newer_wire_version_waits_for_the_update(
     world.run(says("Failed"), [key])
 
     assert world.states([key]) == [expected]
-    assert world.redis.hget(KEYS.event(key), "attempts") is None
+    assert "attempts" not in record(world.redis, key)
 
 
 def test_a_stopping_worker_hands_on_what_it_has_not_begun(world: World) -> None:
@@ -241,7 +241,7 @@ def test_an_overtaken_worker_writes_nothing(world: World) -> None:
     [key] = accept(world.url)
 
     def slow(event: Event, context: Context) -> Decision:
-        job = world.redis.hget(KEYS.event(key), "job").decode()
+        job = record(world.redis, key)["job"]
         world.ledger.claim(job, [key], now=time.time() + 60, lease=30)
         return says("Late")(event, context)
 
@@ -259,7 +259,7 @@ def test_leases_of_the_rest_are_renewed_behind_a_slow_neighbour(world: World) ->
 
     def slow(event: Event, context: Context) -> Decision:
         clock[0] += 19
-        other = world.redis.hget(KEYS.event(keys[2]), "job").decode()
+        other = record(world.redis, keys[2])["job"]
         assert world.ledger.claim(other, keys[2:], now=clock[0], lease=30) == []
         return says("Failed")(event, context)
 

@@ -10,11 +10,14 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
 from prometheus_client import CollectorRegistry
 from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from rq import Queue, suspension
 from rq.job import Job
 from rq.serializers import JSONSerializer
@@ -36,13 +39,15 @@ CHILD = """
 import sys
 from prometheus_client import CollectorRegistry
 from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from tests.workers import probe
 from workers.lifeline import Stop
 from workers.metrics import WorkerMetrics
 from workers.worker import serve
 
 queue, socket = sys.argv[1:]
-redis = Redis(unix_socket_path=socket)
+redis = Redis(unix_socket_path=socket, retry=Retry(NoBackoff(), 0))
 metrics = WorkerMetrics(CollectorRegistry())
 sys.exit(serve(queue, redis, (probe.note, probe.linger), metrics, Stop().listen()))
 """
@@ -65,11 +70,17 @@ def worker(redis: Redis, metrics: WorkerMetrics) -> Iterator[EventsWorker]:
 
 
 def started(queue: str, server: RedisServer) -> subprocess.Popen[bytes]:
-    """Return a worker process that has registered itself."""
+    """Return a worker process that waits for a job, or has one in hand."""
     process = subprocess.Popen([sys.executable, "-c", CHILD, queue, str(server.socket)], cwd=ROOT)
     with server.client() as client:
-        wait_for(lambda: get_keys(Queue(queue, connection=client)), what="the worker")
+        wait_for(lambda: {b"idle", b"busy"} & states(client, queue), what="the worker")
     return process
+
+
+def states(client: Redis, queue: str) -> set[bytes | None]:
+    """Return the states of the workers that are registered for a queue."""
+    keys = get_keys(Queue(queue, connection=client))
+    return {client.hget(key, "state") for key in keys}
 
 
 def text(path: Path) -> str:
@@ -107,9 +118,9 @@ def _count_round_trips(client: Redis) -> list[int]:
     connection_class = client.connection_pool.connection_class
 
     class Counting(connection_class):  # type: ignore[misc, valid-type]
-        def send_packed_command(self, command: object, check_health: bool = True) -> None:
+        def send_packed_command(self, *args: Any, **options: Any) -> None:
             sent.append(1)
-            super().send_packed_command(command, check_health)
+            super().send_packed_command(*args, **options)
 
     client.connection_pool.disconnect()
     client.connection_pool.reset()
@@ -284,7 +295,7 @@ def test_horse_dies_with_its_worker(
 def test_serve_waits_for_redis(metrics: WorkerMetrics) -> None:
     """A Redis that is absent at start is no error; a request to stop ends the wait."""
     stop = Stop()
-    absent = Redis(unix_socket_path="/tmp/no-such-redis.sock")
+    absent = Redis(unix_socket_path="/tmp/no-such-redis.sock", retry=Retry(NoBackoff(), 0))
     threading.Timer(0.3, lambda: setattr(stop, "requested", True)).start()
 
     assert serve(EVENTS, absent, FUNCTIONS, metrics, stop) == 0

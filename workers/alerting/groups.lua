@@ -31,7 +31,8 @@ do
     end
     if e <= now then
       if oe <= now and oe > e then ends = o_ends end
-    elseif oe > e and o_timeout == '0' then
+    elseif oe > e and o_timeout == '0' and (o_ends ~= '' or timeout == '1') then
+      -- An end that was stated rules over an earlier one, and no end over an assumed one.
       ends, timeout = o_ends, o_timeout
     end
     return first, updated, ends, timeout, older

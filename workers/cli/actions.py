@@ -130,8 +130,11 @@ def carry_out(action: str, asked: Order, chosen: Chosen, act: Callable[[str], st
     for key in () if asked.dry_run else chosen.keys:
         try:
             done.append((key, act(key)))
-        except (Skipped, NotReleasableError) as reason:
-            skipped.append((key, str(reason)))
+        except Skipped as left:
+            skipped.append((key, str(left)))
+        except NotReleasableError as left:
+            why = f"the body cannot be read ({left.reason}); it can only be discarded"
+            skipped.append((key, why))
     _report(action, asked, chosen, done, skipped)
     if skipped:
         raise click.exceptions.Exit(ExitCode.PARTLY if done else ExitCode.NEGATIVE)

@@ -20,6 +20,9 @@ from workers.ledger.listing import DEAD, DONE, IN_FLIGHT, EventRow, QuarantineRo
 
 LISTED: Final = 50
 MOST: Final = 10_000
+LOOKED_AT: Final = 100_000
+"""How many of the newest records a filter is tried on; narrow it by type to reach further back."""
+
 ALL_STATES: Final = (IN_FLIGHT, DEAD, DONE)
 
 Command: TypeAlias = Callable[..., None]
@@ -118,9 +121,10 @@ def limit_option(command: Command) -> Command:
 
 def since(row: EventRow | QuarantineRow) -> float | None:
     """Return when a record came into its state, in Unix seconds."""
-    if isinstance(row, QuarantineRow) or row.at is not None:
+    if isinstance(row, QuarantineRow):
         return row.at
-    return row.received_at
+    # One that lived before keeps the moment at which it died; in flight it counts from its entry.
+    return row.received_at if row.state == IN_FLIGHT or row.at is None else row.at
 
 
 def endpoint_of(row: EventRow | QuarantineRow) -> str:
@@ -131,21 +135,21 @@ def endpoint_of(row: EventRow | QuarantineRow) -> str:
 
 
 def events(session: Session, states: Sequence[str], wanted: Filter) -> Iterator[EventRow]:
-    """Yield the events in any of `states` that pass the filter, newest first."""
+    """Yield the events in any of `states` that pass the filter, newest first, of `LOOKED_AT`."""
     sources = []
     for state in states:
         apart = [wanted.kinds] if state == DONE else [(kind,) for kind in wanted.kinds]
         sources += [session.listing.events(state, kinds=kinds) for kinds in apart]
-    merged = heapq.merge(*sources, key=_newest)
-    return (row for row in merged if wanted.holds(row, session.now))
+    looked_at = islice(heapq.merge(*sources, key=_newest), LOOKED_AT)
+    return (row for row in looked_at if wanted.holds(row, session.now))
 
 
 def quarantined(session: Session, wanted: Filter) -> Iterator[QuarantineRow]:
     """Yield the quarantined bodies that pass the filter, newest first."""
     endpoints = wanted.endpoints or session.listing.quarantined_endpoints()
     sources = [session.listing.quarantine([endpoint]) for endpoint in endpoints]
-    merged = heapq.merge(*sources, key=_newest)
-    return (row for row in merged if wanted.holds(row, session.now))
+    looked_at = islice(heapq.merge(*sources, key=_newest), LOOKED_AT)
+    return (row for row in looked_at if wanted.holds(row, session.now))
 
 
 def bounded(rows: Iterator[Row], limit: int) -> tuple[list[Row], bool]:

@@ -27,12 +27,11 @@ ALERTNAME: Final = "SynapConfigApplied"
 def decide(event: Event, context: Context) -> Decision:
     """Tell of the change, once for each pair of configurations."""
     fields = Fields(event.data)
-    config = fields.text("config_id")
     finding = Finding(
         name=ALERTNAME,
         severity=Severity.INFO,
         labels={
-            "config_id": config,
+            "config_id": fields.text("config_id"),
             "previous_config_id": _previous(fields),
             "mode": fields.text("mode", limit=64),
         },
@@ -41,9 +40,7 @@ def decide(event: Event, context: Context) -> Decision:
         ends_at=context.now + INFORMATION_SECONDS,
         details=_details(fields),
     )
-    return Decision(
-        (firing(event, finding, now=context.now),), f"configuration {config} applied, information"
-    )
+    return Decision((firing(event, finding, now=context.now),), "change told, information")
 
 
 def _previous(fields: Fields) -> str:

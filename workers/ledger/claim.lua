@@ -4,21 +4,20 @@
 -- ARGV: prefix, now, lease end, job id, key ...
 -- Returns for each claimed event: key, fence, attempts, kind, received_at, wire (or false).
 
-local P, now, lease, job = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
+local now, lease, job = ARGV[2], ARGV[3], ARGV[4]
 
 redis.call('ZADD', P .. ':running', lease, job)
 
 local claimed = {}
 for i = 5, #ARGV do
   local key = ARGV[i]
-  local record = P .. ':event:' .. key
-  local held = redis.call('HMGET', record, 'state', 'job', 'lease', 'attempts', 'kind', 'received_at')
-  local free = not held[3] or tonumber(held[3]) <= now
-  if held[1] == 'inflight' and held[2] == job and free then
-    local fence = redis.call('HINCRBY', record, 'fence', 1)
-    redis.call('HSET', record, 'lease', lease)
-    claimed[#claimed + 1] = { key, fence, tonumber(held[4] or 0), held[5], held[6],
-      redis.call('GET', P .. ':body:' .. key) }
+  local record = read(key)
+  if record and record.state == 'inflight' and record.job == job and held_by_nobody(record, now) then
+    record.fence = (record.fence or 0) + 1
+    record.lease = tonumber(lease)
+    write(key, record)
+    claimed[#claimed + 1] = { key, record.fence, record.attempts or 0, record.kind,
+      tostring(record.received_at), redis.call('GET', body_key(key)) }
   end
 end
 return claimed

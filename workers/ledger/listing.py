@@ -136,35 +136,30 @@ class Listing:
         for page in pages:
             with self._redis.pipeline(transaction=False) as pipe:
                 for key in page:
-                    pipe.hgetall(self._keys.event(key))
-                    pipe.hgetall(f"{self._keys.prefix}:outcome:{key}")
+                    pipe.get(self._keys.event(key))
+                    pipe.get(f"{self._keys.prefix}:outcome:{key}")
                     pipe.get(self._keys.body(key))
                 replies = iter(pipe.execute())
             for key, record, outcome, wire in zip(page, replies, replies, replies, strict=False):
                 if record:
-                    yield _event_row(key, {**outcome, **record}, wire)
+                    held = orjson.loads(outcome or b"{}") | orjson.loads(record)
+                    yield _event_row(key, held, wire)
 
 
-def _event_row(key: str, held: Mapping[bytes, bytes], wire: bytes | None) -> EventRow:
-    def text(field: bytes) -> str:
-        return held.get(field, b"").decode()
-
-    def number(field: bytes) -> float | None:
-        return float(held[field]) if field in held else None
-
+def _event_row(key: str, held: Mapping[str, Any], wire: bytes | None) -> EventRow:
     return EventRow(
         key=key,
-        state=text(b"state"),
-        kind=text(b"kind"),
-        received_at=number(b"received_at"),
-        label=text(b"label"),
-        attempts=int(held.get(b"attempts", 0)),
-        reason=text(b"reason"),
-        next_at=number(b"next_at"),
-        leased_until=number(b"lease"),
-        at=number(b"at") if b"at" in held else number(b"died_at"),
-        job=text(b"job"),
-        generation=int(held.get(b"generation", 0)),
+        state=held["state"],
+        kind=held["kind"],
+        received_at=held.get("received_at"),
+        label=held.get("label", ""),
+        attempts=held.get("attempts", 0),
+        reason=held.get("reason", ""),
+        next_at=held.get("next_at"),
+        leased_until=held.get("lease"),
+        at=held.get("at"),
+        job=held.get("job", ""),
+        generation=held.get("generation", 0),
         event=_event(wire),
     )
 

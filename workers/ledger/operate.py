@@ -5,16 +5,15 @@ Every call is idempotent: what was acted on already, or changed meanwhile, is le
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any, Final
 from uuid import uuid4
 
 from redis import Redis
 
-from receiver.broker import QUEUE_OF, Keys, queues_key, script_args, texts
+from receiver.broker import QUEUE_OF, Keys, new_record, queues_key, script_args, texts
 from receiver.errors import EventError
-from receiver.event import Event, parse, safe_key, to_wire
+from receiver.event import Event, body_digest, parse, safe_key, to_wire
 from workers.ledger.listing import DEAD, DONE, IN_FLIGHT, EventRow, Listing, QuarantineRow
 from workers.ledger.sweep import lone_job_id
 from workers.ledger.transitions import Ledger, Seen, process_job, script
@@ -55,7 +54,7 @@ class Operator:
 
     def discard_dead(self, keys: Sequence[str], *, now: float) -> list[str]:
         """Give up dead letters for good; their bodies are deleted."""
-        return self._act("discard-dead", [*keys, self._dedup], now)
+        return self._act("discard-dead", [self._dedup, *keys], now)
 
     def discard_quarantined(self, keys: Sequence[str], *, now: float) -> list[str]:
         """Delete quarantined bodies."""
@@ -110,8 +109,15 @@ class Operator:
             key = safe_key(row.endpoint, f"{event.id}\n{row.digest}")
         wire = to_wire(row.body, endpoint=row.endpoint, received_at=now)
         job = process_job([key], queue=QUEUE_OF[event.kind], job_id=f"release-{uuid4().hex}")
-        digest = hashlib.sha256(row.body).digest()
-        described: list[Any] = [row.key, key, digest, event.kind, wire, now, row.label]
+        record = new_record(
+            digest=body_digest(row.body),
+            kind=event.kind,
+            received_at=now,
+            label=row.label,
+            job_id=job.id,
+            now=now,
+        )
+        described: list[Any] = [row.key, key, record, wire]
         return self._act("release", [*described, queues_key(), *script_args(job)], now)
 
     def _act(self, action: str, args: list[Any], now: float, detail: str = "") -> list[str]:

@@ -1,48 +1,41 @@
 -- Give events to a new job and push it, if at least one of them still is as it was seen.
 --
--- ARGV: prefix, now, RQ's set of queues,
---       queue key, job key, job id, number of values, field, value, ...
+-- ARGV: prefix, now, the job (see push_job),
 --       number of events, each: key, state as seen, job as seen
 -- An event whose record changed meanwhile is left alone. A dead one comes back to life with
--- its attempts forgotten. Returns the keys that were moved.
+-- its attempts forgotten, and as received now: its age is that of its second life, which must
+-- not make the edge shed newer events. Returns the keys that were moved.
 
-local cursor = 0
+local now, job_id = ARGV[2], ARGV[6]
+local cursor = 7 + tonumber(ARGV[7])
+
 local function take()
   cursor = cursor + 1
   return ARGV[cursor]
 end
 
-local P, now, queues = take(), take(), take()
-local queue, job_key, job_id, fields = take(), take(), take(), {}
-for f = 1, tonumber(take()) do fields[f] = take() end
+local function revive(key, record)
+  redis.call('ZREM', P .. ':dead:' .. record.kind, key)
+  redis.call('ZADD', P .. ':inflight:' .. record.kind, now, key)
+  count('dead_bytes', -redis.call('STRLEN', body_key(key)))
+  record.state, record.attempts, record.received_at = 'inflight', 0, tonumber(now)
+  record.at = nil
+end
 
 local moved = {}
 for _ = 1, tonumber(take()) do
   local key, state, job = take(), take(), take()
-  local record = P .. ':event:' .. key
-  local held = redis.call('HMGET', record, 'state', 'job', 'lease', 'kind')
-  local free = not held[3] or tonumber(held[3]) <= tonumber(now)
-  if held[1] == state and (held[2] or '') == job and free then
-    if state == 'dead' then
-      local dead = P .. ':dead:' .. held[4]
-      local size = redis.call('STRLEN', P .. ':body:' .. key)
-      redis.call('ZREM', dead, key)
-      -- Received now: an old age in flight would make the edge shed what comes in.
-      redis.call('ZADD', P .. ':inflight:' .. held[4], now, key)
-      redis.call('HINCRBY', P .. ':counters', 'dead_bytes', -size)
-      redis.call('HSET', record, 'state', 'inflight', 'attempts', 0, 'received_at', now)
-    end
-    redis.call('HSET', record, 'job', job_id, 'queued_at', now)
-    redis.call('HINCRBY', record, 'generation', 1)
-    redis.call('HDEL', record, 'lease', 'next_at')
+  local record = read(key)
+  if record and record.state == state and record.job == job and held_by_nobody(record, now) then
+    if state == 'dead' then revive(key, record) end
+    record.job, record.queued_at = job_id, tonumber(now)
+    record.generation = (record.generation or 0) + 1
+    record.lease, record.next_at = nil, nil
+    write(key, record)
     redis.call('ZREM', P .. ':retry', key)
     moved[#moved + 1] = key
   end
 end
 
-if #moved > 0 then
-  redis.call('SADD', queues, queue)
-  redis.call('HSET', job_key, unpack(fields))
-  redis.call('RPUSH', queue, job_id)
-end
+if #moved > 0 then push_job(ARGV, 3) end
 return moved

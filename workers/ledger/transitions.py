@@ -9,6 +9,7 @@ from importlib.resources import files
 from typing import Any, Final, NamedTuple
 from uuid import uuid4
 
+import orjson
 from redis import Redis
 from redis.commands.core import Script
 
@@ -22,7 +23,6 @@ from receiver.broker import (
     script_args,
     texts,
 )
-from receiver.event import KINDS
 
 SETTLED_BODY_TTL: Final = 86_400
 LISTED_SETTLED: Final = 10_000
@@ -97,9 +97,9 @@ class Ledger:
         self._dedup = int(dedup_window)
         self._claim = script(redis, "claim.lua")
         self._requeue = script(redis, "requeue.lua")
-        effects = "\n".join([lua("effects.lua"), *fragments])
-        self._settle = redis.register_script(f"{effects}\n{lua('settle.lua')}")
-        self._apply = redis.register_script(f"{effects}\n{lua('apply.lua')}")
+        room = "\n".join([lua("record.lua"), lua("effects.lua"), *fragments])
+        self._settle = redis.register_script(f"{room}\n{lua('settle.lua')}")
+        self._apply = redis.register_script(f"{room}\n{lua('apply.lua')}")
 
     def claim(self, job_id: str, keys: Sequence[str], *, now: float, lease: float) -> list[Claim]:
         """Take those of `keys` that belong to this job and that nobody holds."""
@@ -135,7 +135,7 @@ class Ledger:
     def apply(self, effects: Sequence[Effect]) -> None:
         """Write effects that belong to no event, such as the tick's own alerts."""
         if effects:
-            self._apply(args=_effect_args(effects))
+            self._apply(args=[self._keys.prefix, *_effect_args(effects)])
 
     def requeue(self, seen: Sequence[Seen], *, queue: str, job_id: str, now: float) -> list[str]:
         """Give events to a new job and push it; return the keys that were still as seen."""
@@ -170,13 +170,12 @@ class Ledger:
 
     def _kinds(self, keys: Sequence[str]) -> list[str | None]:
         """Return the kind of each in-flight event; None for one that is settled or gone."""
-        with self._redis.pipeline(transaction=False) as pipe:
-            for key in keys:
-                pipe.hmget(self._keys.event(key), "state", "kind")
-            rows = pipe.execute()
+        if not keys:
+            return []
+        held = self._redis.mget([self._keys.event(key) for key in keys])
+        records = [orjson.loads(record) if record else {} for record in held]
         return [
-            kind.decode() if state == b"inflight" and kind.decode() in KINDS else None
-            for state, kind in rows
+            record["kind"] if record.get("state") == "inflight" else None for record in records
         ]
 
 
@@ -192,7 +191,7 @@ def lua(name: str) -> str:
 
 def script(redis: Redis, name: str) -> Script:
     """Return one of the ledger's scripts, ready to be called; it loads itself when needed."""
-    return redis.register_script(lua(name))
+    return redis.register_script(f"{lua('record.lua')}\n{lua(name)}")
 
 
 def _effect_args(effects: Sequence[Effect]) -> list[Any]:

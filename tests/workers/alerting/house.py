@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ class House:
         taken = []
         while (job := self.redis.lpop(QUEUE)) is not None:
             data = self.redis.hget(f"rq:job:{job.decode()}", "data")
-            function, _, (ids,), _ = orjson.loads(_plain(data))
+            function, _, (ids,), _ = orjson.loads(zlib.decompress(data))
             taken.append((function, ids))
         return taken
 
@@ -109,7 +110,25 @@ def bodies(seen: Sequence[Any]) -> list[dict[str, Any]]:
     return [orjson.loads(request.body) for request in seen]
 
 
-def _plain(data: bytes) -> bytes:
-    import zlib
+def open_incidents(seen: Sequence[Any]) -> set[str]:
+    """Return what PagerDuty holds open: it drops a resolve that no trigger went before."""
+    held: set[str] = set()
+    for event in bodies(seen):
+        change = held.add if event["event_action"] == "trigger" else held.discard
+        change(event["dedup_key"])
+    return held
 
-    return zlib.decompress(data)
+
+def dropped_resolves(seen: Sequence[Any]) -> list[str]:
+    """Return the dedup keys of resolves that came while no incident was open."""
+    held: set[str] = set()
+    dropped = []
+    for event in bodies(seen):
+        key = event["dedup_key"]
+        if event["event_action"] == "trigger":
+            held.add(key)
+        elif key in held:
+            held.discard(key)
+        else:
+            dropped.append(key)
+    return dropped

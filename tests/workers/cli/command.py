@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from click.testing import CliRunner
 from redis import Redis
 
 from receiver.errors import Flaw
-from tests.accept import KEYS, commit, submission
+from tests.accept import KEYS, commit, record, submission
 from tests.build import NOW, SECRET, make_event
 from workers.cli import cli
 from workers.cli.session import World
@@ -55,11 +55,10 @@ class Desk:
 
     def settle(self, key: str, verdict: Verdict, reason: str, *, at: float = NOW) -> None:
         """Claim an event under its job and settle it."""
-        job = self.redis.hget(KEYS.event(key), "job")
-        assert isinstance(job, bytes)
-        [claim] = self.ledger.claim(job.decode(), [key], now=at, lease=30)
+        job = record(self.redis, key)["job"]
+        [claim] = self.ledger.claim(job, [key], now=at, lease=30)
         end = Settlement(key, claim.fence, verdict, reason, at + 600)
-        self.ledger.settle([end], now=at, job_id=job.decode(), lease=30)
+        self.ledger.settle([end], now=at, job_id=job, lease=30)
 
     def settled(
         self,
@@ -85,9 +84,11 @@ class Desk:
 
     def balance(self) -> int:
         """Return accepted + released - done - discarded - dead - in flight: zero, always."""
-        counters = {name.partition(b":")[0]: 0 for name in self.redis.hkeys(KEYS.counters)}
-        for name, value in self.redis.hgetall(KEYS.counters).items():
-            counters[name.partition(b":")[0]] += int(value)
+        counters: dict[bytes, int] = {}
+        held = cast("dict[bytes, bytes]", self.redis.hgetall(KEYS.counters))
+        for name, value in held.items():
+            what = name.partition(b":")[0]
+            counters[what] = counters.get(what, 0) + int(value)
         sizes = sum(
             self.redis.zcard(key)
             for state in ("inflight", "dead")

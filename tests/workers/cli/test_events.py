@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from receiver.event import safe_key
-from tests.accept import KEYS
+from tests.accept import KEYS, record
 from tests.build import INSTANCE, NOW
 from tests.workers.cli.command import Command, Desk
 from workers.ledger.transitions import Verdict
@@ -164,7 +164,7 @@ def test_replay_of_one_that_is_done(command: Command, desk: Desk) -> None:
 
     assert command.document["done"] == [{"key": key, "result": "runs again"}]
     assert desk.queued() == before + 1
-    assert desk.redis.hget(KEYS.event(key), "state") == b"inflight"
+    assert record(desk.redis, key)["state"] == "inflight"
     assert desk.redis.ttl(KEYS.event(key)) == desk.redis.ttl(KEYS.body(key)) == -1
     assert desk.balance() == 0
     desk.settle(key, Verdict.DONE, "again", at=NOW + 60)
@@ -197,9 +197,8 @@ def test_replay_by_filter_takes_those_that_wait(command: Command, desk: Desk) ->
 def test_a_running_event_is_left_alone(command: Command, desk: Desk) -> None:
     """An event that a worker holds is not given to another."""
     key = desk.accept("evt_7")
-    job = desk.redis.hget(KEYS.event(key), "job")
-    assert isinstance(job, bytes)
-    desk.ledger.claim(job.decode(), [key], now=NOW, lease=30)
+    job = record(desk.redis, key)["job"]
+    desk.ledger.claim(job, [key], now=NOW, lease=30)
 
     assert command("events", "replay", "evt_7") == 1
     assert "is being worked on" in command.out
@@ -212,3 +211,40 @@ def test_ids_belong_to_endpoints(command: Command, desk: Desk) -> None:
     assert safe_key("billing", "evt_7") != safe_key("default", "evt_7")
     assert command("events", "show", "evt_7", "--endpoint", "billing") == 1
     assert command("events", "replay", "evt_7", "--endpoint", "default", "--dry-run") == 0
+
+
+def test_a_beginning_that_fits_more_than_one(command: Command, desk: Desk) -> None:
+    """The beginning of more than one key names none of them."""
+    keys = {f"abcdef01{n:056x}": NOW for n in range(12)}
+    desk.redis.zadd(KEYS.done, keys)
+
+    assert command("events", "show", "abcdef01") == 1
+    assert "10 keys begin with abcdef01; give more of it" in command.err
+
+
+def test_a_key_without_its_record(command: Command, desk: Desk) -> None:
+    """An index may name an event whose record has just ended; it is not shown."""
+    key = desk.settled("evt_7", Verdict.DONE)
+    desk.redis.delete(KEYS.event(key))
+
+    assert command("events", "show", key[:12]) == 1
+    assert "was settled and forgotten just now" in command.err
+
+
+def test_the_table_says_that_there_is_more(command: Command, desk: Desk) -> None:
+    """A bounded table says that it is one."""
+    desk.accept("one")
+    desk.accept("two")
+
+    assert command("events", "list", "--limit", "1") == 0
+    assert command.out.endswith("... and more than these 1: raise --limit or narrow the filter\n")
+
+
+def test_a_second_life_counts_from_its_entry(command: Command, desk: Desk) -> None:
+    """A replayed dead letter is listed as of its replay, not of its death."""
+    desk.settled("dead", Verdict.DEAD, at=NOW - 86400)
+    desk.accept("new", at=NOW - 60)
+    command("dead", "replay", "dead")
+
+    assert command("events", "list", "--json", "--newer-than", "1m") == 0
+    assert ids(command) == ["dead"]

@@ -112,3 +112,26 @@ def test_a_dry_run_does_nothing(command: Command, desk: Desk) -> None:
 
     assert command("quarantine", "release", "--reason", "*", "--limit", "5", "--dry-run") == 0
     assert len(listed(command)) == 1
+
+
+def test_people_see_that_there_is_more(command: Command, desk: Desk) -> None:
+    """A bounded table says that it is one, and facts come without the body unless asked for."""
+    desk.quarantine(b"one", Flaw.NOT_JSON, at=NOW - 1)
+    desk.quarantine(b"two", Flaw.NOT_JSON)
+    [newest] = listed(command, "--limit", "1")
+
+    assert command("quarantine", "list", "--limit", "1") == 0
+    assert "... and more than these 1" in command.out
+    assert command("quarantine", "show", newest) == 0
+    assert command.out.splitlines()[-1].startswith("since")
+    assert "kept         whole" in command.out
+
+
+def test_a_key_without_its_record(command: Command, desk: Desk) -> None:
+    """A body that has just left quarantine is not shown."""
+    desk.quarantine(b"one", Flaw.NOT_JSON)
+    [key] = listed(command)
+    desk.redis.delete(KEYS.quarantined(key))
+
+    assert command("quarantine", "show", key[:12]) == 1
+    assert "has left quarantine just now" in command.err

@@ -67,7 +67,7 @@ def test_nobody_listens(sender: Command) -> None:
     assert "gave no answer" in sender.err
 
 
-@pytest.mark.parametrize("url", ["ftp://127.0.0.1/", "webhooks", "http://", "http://[", ""])
+@pytest.mark.parametrize("url", ["ftp://127.0.0.1/", "webhooks", "http://", "http://[::1", ""])
 def test_no_url(sender: Command, url: str) -> None:
     """What is no URL ends with 2 and shows one."""
     assert sender("send", url) == 2

@@ -8,7 +8,7 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 
 from receiver.commit import Outcome
-from tests.accept import KEYS, accept, commit, submission
+from tests.accept import KEYS, accept, commit, record, submission
 from tests.build import NOW, make_event
 from workers.ledger.books import Books
 from workers.ledger.transitions import Claim, Effect, Ledger, Seen, Settlement, Verdict
@@ -24,7 +24,7 @@ def job_of(redis: Redis, queue: str = "events-bulk") -> str:
 
 def claimed(ledger: Ledger, redis: Redis, key: str, *, now: float = NOW) -> Claim:
     """Return the claim of one event under its own job."""
-    job = redis.hget(KEYS.event(key), "job").decode()
+    job = record(redis, key)["job"]
     [claim] = ledger.claim(job, [key], now=now, lease=LEASE)
     return claim
 
@@ -94,7 +94,8 @@ def test_a_start_counts_the_attempt_and_renews_the_lease(
     written = ledger.settle([], now=NOW + 5, job_id="job", lease=LEASE, start=claim)
 
     assert written.started
-    assert redis.hmget(KEYS.event(key), "attempts", "lease") == [b"1", b"1800000035.0"]
+    held = record(redis, key)
+    assert (held["attempts"], held["lease"]) == (1, NOW + 35)
 
 
 def test_a_start_without_the_fence_is_refused(redis: Redis, redis_url: str, ledger: Ledger) -> None:
@@ -106,7 +107,7 @@ def test_a_start_without_the_fence_is_refused(redis: Redis, redis_url: str, ledg
     written = ledger.settle([], now=NOW, job_id="job", lease=LEASE, start=late)
 
     assert not written.started
-    assert redis.hget(KEYS.event(key), "attempts") is None
+    assert "attempts" not in record(redis, key)
 
 
 def test_a_settled_event_leaves_a_small_tombstone(
@@ -118,10 +119,11 @@ def test_a_settled_event_leaves_a_small_tombstone(
 
     settle(ledger, Settlement(key, claim.fence, Verdict.DONE, "nothing to do"))
 
-    record = KEYS.event(key)
-    assert redis.hmget(record, "state", "kind") == [b"done", b"ingestion.failed"]
-    assert redis.memory_usage(record) <= 256
-    assert 32 * 86_400 - 5 <= redis.ttl(record) <= 32 * 86_400
+    tombstone = KEYS.event(key)
+    held = record(redis, key)
+    assert (held["state"], held["kind"]) == ("done", "ingestion.failed")
+    assert redis.memory_usage(tombstone) <= 256
+    assert 32 * 86_400 - 5 <= redis.ttl(tombstone) <= 32 * 86_400
     assert 86_395 <= redis.ttl(KEYS.body(key)) <= 86_400
     assert redis.zcard(KEYS.inflight("ingestion.failed")) == 0
 
@@ -150,7 +152,7 @@ def test_a_failed_attempt_waits_for_its_time(redis: Redis, redis_url: str, ledge
     again = claimed(ledger, redis, key, now=NOW + 61)
     assert (early, due) == (0, 1)
     assert again.fence == first.fence + 1
-    assert redis.hget(KEYS.event(key), "job").decode() == job_of(redis)
+    assert record(redis, key)["job"] == job_of(redis)
 
 
 def test_two_ticks_give_a_due_retry_one_job(redis: Redis, redis_url: str, ledger: Ledger) -> None:
@@ -176,7 +178,8 @@ def test_a_dead_event_is_kept_with_its_reason(redis: Redis, redis_url: str, ledg
 
     settle(ledger, Settlement(key, claim.fence, Verdict.DEAD, "handler_error"))
 
-    assert redis.hmget(KEYS.event(key), "state", "reason") == [b"dead", b"handler_error"]
+    held = record(redis, key)
+    assert (held["state"], held["reason"]) == ("dead", "handler_error")
     assert redis.ttl(KEYS.event(key)) == redis.ttl(KEYS.body(key)) == -1
     assert redis.zrange(KEYS.dead("ingestion.failed"), 0, -1) == [key.encode()]
 

@@ -212,7 +212,7 @@ def read(section: Section, ambient: Ambient) -> Pagerduty:
     if not callable_url(url):
         section.problem("url must be an http or https URL", "url")
     severities = {**SEVERITIES, **section.table("severities")}
-    for name in set(severities.values()) - set(_WORST):
+    for name in sorted(set(severities.values()) - set(_WORST)):
         section.problem(f'"{name}" is no severity of PagerDuty: {", ".join(_WORST)}', "severities")
     return Pagerduty(
         routing_key=key or Secret(),

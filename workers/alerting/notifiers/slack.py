@@ -87,7 +87,7 @@ def read(section: Section, ambient: Ambient) -> Slack:
     if own is None and ambient.slack_url is not None:
         own = Secret(ambient.slack_url)
     if own is None:
-        section.problem("no Slack API URL nor App token set either inline or in a file")
+        section.problem("no Slack API URL set either inline or in a file")
     elif own.value is not None and not callable_url(own.reveal()):
         section.problem("api_url must be an http or https URL", "api_url")
     return Slack(

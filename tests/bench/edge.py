@@ -1,0 +1,158 @@
+"""The edge: ours, an empty endpoint, and one job per request, in turn on the same core."""
+
+from __future__ import annotations
+
+import statistics
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.bench import load
+from tests.bench.load import Load
+from tests.build import SECRET
+from tests.servers import Module, RedisServer, free_port
+
+SERVER_CORE, LOAD_CORE = 0, 1
+FASTEST = 50_000
+"""Requests per second that no server here reaches: how many are signed for a second of load."""
+
+
+class Edge(NamedTuple):
+    """A server under load, by name; `pid` is its process."""
+
+    name: str
+    port: int
+    pid: int
+
+
+class Run(NamedTuple):
+    """One run: what the load saw, events per commit, resident megabytes of the server after it."""
+
+    load: Load
+    per_commit: float
+    rss_mb: float
+
+
+def environ(redis: RedisServer, **more: str) -> dict[str, str]:
+    """Return the settings of every process of the bench."""
+    return {"SYNAP_REDIS_URL": redis.url, "SYNAP_WEBHOOK_SECRET": SECRET, **more}
+
+
+def rss_mb(pid: int) -> float:
+    """Return the resident memory of a process in megabytes (10^6 bytes)."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024 / 1e6
+    raise RuntimeError(f"process {pid} has no VmRSS")
+
+
+@contextmanager
+def comparison(name: str, redis: RedisServer, folder: Path) -> Iterator[Edge]:
+    """Run one of the applications that ours is compared with."""
+    port = free_port()
+    log = folder / f"{name}.log"
+    module = Module(
+        "tests.bench.apps", name, str(port), environ=environ(redis), log=log, cpu=SERVER_CORE
+    )
+    try:
+        module.wait_listening(port)
+        yield Edge(name, port, module.process.pid)
+    finally:
+        module.stop()
+
+
+@contextmanager
+def receiver(redis: RedisServer, folder: Path) -> Iterator[Edge]:
+    """Run the receiver as it runs for real: every log line written to a file."""
+    port, admin = free_port(), free_port()
+    settings = environ(
+        redis,
+        SYNAP_HOST="127.0.0.1",
+        SYNAP_PORT=str(port),
+        SYNAP_ADMIN_PORT=str(admin),
+        SYNAP_SHUTDOWN_DELAY="0",
+        SYNAP_SHED_AGE="1d",
+    )
+    module = Module("receiver", environ=settings, log=folder / "receiver.log", cpu=SERVER_CORE)
+    try:
+        module.wait_listening(port)
+        urllib.request.urlopen(f"http://127.0.0.1:{admin}/readyz").close()
+        yield Edge("receiver", port, module.process.pid)
+    finally:
+        module.stop()
+
+
+def measure(edge: Edge, redis: RedisServer, requests: Path, *, seconds: int) -> Run:
+    """Put one server under load.
+
+    Raises:
+        RuntimeError: an answer was no 2xx, or the signed bodies did not last.
+    """
+    before = _counters(redis)
+    seen = load.run(edge.port, requests, seconds=seconds)
+    after = _counters(redis)
+    if seen.refused or seen.broken:
+        raise RuntimeError(f"{edge.name}: {seen}")
+    if after["duplicates"] != before["duplicates"]:
+        raise RuntimeError("a body was sent twice: more of them must be signed")
+    commits, events = (after[name] - before[name] for name in ("commits", "accepted"))
+    return Run(seen, events / commits if commits else 0.0, rss_mb(edge.pid))
+
+
+def in_turn(
+    starts: Mapping[str, Callable[[], AbstractContextManager[Edge]]],
+    redis: RedisServer,
+    folder: Path,
+    *,
+    rounds: int,
+    seconds: int,
+    say: Callable[[str], None],
+) -> dict[str, list[Run]]:
+    """Measure each server once per round, each time from an empty Redis."""
+    runs: dict[str, list[Run]] = {name: [] for name in starts}
+    for number in range(rounds):
+        for name, start in starts.items():
+            tag = f"{number:02d}{name[0]}"
+            path = load.prepare(folder / "requests", FASTEST * seconds, tag=tag)
+            redis.flush()
+            with start() as edge:
+                run = measure(edge, redis, path, seconds=seconds)
+            runs[name].append(run)
+            say(f"round {number + 1}/{rounds} {name:9} {run.load.rate:8,.0f} requests/s")
+    return runs
+
+
+def growth(
+    redis: RedisServer, folder: Path, *, records: int, say: Callable[[str], None]
+) -> list[tuple[int, float]]:
+    """Return (records in the ledger, microseconds per accepted event) while the ledger grows."""
+    redis.flush()
+    points: list[tuple[int, float]] = []
+    with receiver(redis, folder) as edge:
+        held = 0
+        while held < records or len(points) < 2:
+            path = load.prepare(folder / "requests", FASTEST * 2, tag=f"g{len(points):03d}")
+            run = measure(edge, redis, path, seconds=2)
+            points.append((held, 1e6 / run.load.rate))
+            held += run.load.requests
+            say(f"{held:9,} records  {points[-1][1]:6.1f} us/event")
+    return points
+
+
+def slope(points: list[tuple[int, float]]) -> float:
+    """Return the cost at the end of the growth relative to that at its beginning."""
+    share = max(1, len(points) // 5)
+    first = statistics.median(cost for _, cost in points[:share])
+    return statistics.median(cost for _, cost in points[-share:]) / first
+
+
+def _counters(redis: RedisServer) -> Counter[str]:
+    with redis.client() as client:
+        found = client.hgetall("synap:counters")
+    totals = Counter[str]()
+    for name, value in found.items():
+        totals[name.decode().partition(":")[0]] += int(value)
+    return totals

@@ -1,0 +1,1 @@
+"""`make demo`: the whole path with real processes, shown as on-call would see it."""

@@ -1,0 +1,27 @@
+"""Fixtures of alert routing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from tests.workers.alerting.house import House, config_of
+
+Build = Callable[..., House]
+
+
+@pytest.fixture
+def build(redis: Redis) -> Iterator[Build]:
+    """Yield a function that builds a house from an `alerting` section on the suite's Redis."""
+    houses: list[House] = []
+
+    def one(text: str, **options: Any) -> House:
+        houses.append(House(redis, config_of(text), **options))
+        return houses[-1]
+
+    yield one
+    for house in houses:
+        house.outbound.close()

@@ -66,6 +66,7 @@ class Intake:
         self._waiting: deque[_Waiting] = deque()
         self._waiting_bytes = 0
         self._wake = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = False
         self._findings: Findings | None = None
         self._committing: asyncio.Task[None] | None = None
@@ -95,6 +96,7 @@ class Intake:
         Raises:
             SettingsError: the server is a Redis Cluster.
         """
+        self._loop = asyncio.get_running_loop()
         await self._look()
         if self._findings and self._findings.cluster:
             raise SettingsError([CLUSTER])
@@ -123,7 +125,7 @@ class Intake:
             UnavailableError: at once, when nothing can be promised.
         """
         self._admit(submission)
-        answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Outcome] = asyncio.Future(loop=self._loop)
         self._waiting.append(_Waiting(submission, answer))
         self._waiting_bytes += len(submission.raw)
         self._wake.set()

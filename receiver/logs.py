@@ -33,7 +33,7 @@ class Lines:
 
     def __init__(self, out: BinaryIO, form: Format = "json", level: str = "info") -> None:
         self._out = out
-        self._render = _json if form == "json" else _console
+        self._render = _json_lines if form == "json" else _console_lines
         self._heard = level in {"debug", "info"}
 
     def write(self, event: str, at: float, records: Iterable[Mapping[str, Any]]) -> None:
@@ -42,13 +42,12 @@ class Lines:
         Args:
             event: the event's name, `noun.verb_past`.
             at: Unix seconds, the same for all of them.
-            records: what is known, without payload or secret.
+            records: what is known, without payload or secret; none of them empty.
         """
         if not self._heard:
             return
         head = {"timestamp": stamp(at), "level": "info", "event": event}
-        render = self._render
-        self._out.write(b"".join([render({**head, **record}) for record in records]))
+        self._out.write(self._render(head, records))
         self._out.flush()
 
 
@@ -142,7 +141,7 @@ def _name_foreign(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 
 
 def _render_json(_: WrappedLogger, __: str, event: EventDict) -> str:
-    return _json(_ordered(event)).decode().rstrip("\n")
+    return _json(_ordered(event)).decode()
 
 
 def _ordered(event: Mapping[str, Any]) -> dict[str, Any]:
@@ -152,15 +151,21 @@ def _ordered(event: Mapping[str, Any]) -> dict[str, Any]:
 
 def _json(record: Mapping[str, Any]) -> bytes:
     try:
-        return orjson.dumps(record, default=repr, option=orjson.OPT_APPEND_NEWLINE)
+        return orjson.dumps(record, default=repr)
     except TypeError:  # text that is not UTF-8, from a library
-        plain = {
-            name: str(value).encode(errors="replace").decode() for name, value in record.items()
-        }
-        return orjson.dumps(plain, option=orjson.OPT_APPEND_NEWLINE)
+        plain = {key: str(value).encode(errors="replace").decode() for key, value in record.items()}
+        return orjson.dumps(plain)
 
 
-def _console(record: Mapping[str, Any]) -> bytes:
-    rest = " ".join(f"{name}={value}" for name, value in list(record.items())[3:])
-    line = f"{record['timestamp']} [{record['level']:<8}] {record['event']:<30} {rest}\n"
-    return line.encode(errors="backslashreplace")
+def _json_lines(head: Mapping[str, Any], records: Iterable[Mapping[str, Any]]) -> bytes:
+    """Render the common fields once and put them before each record's own."""
+    start = _json(head)[:-1] + b","
+    return b"".join([b"%b%b\n" % (start, _json(record)[1:]) for record in records])
+
+
+def _console_lines(head: Mapping[str, Any], records: Iterable[Mapping[str, Any]]) -> bytes:
+    start = f"{head['timestamp']} [{head['level']:<8}] {head['event']:<30} "
+    lines = (
+        start + " ".join(f"{name}={value}" for name, value in record.items()) for record in records
+    )
+    return "".join(f"{line}\n" for line in lines).encode(errors="backslashreplace")

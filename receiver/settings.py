@@ -40,6 +40,13 @@ _ELSEWHERE: Final = (
     "SYNAP_HANDLER_TIMEOUT",
     "SYNAP_LEASE",
     "SYNAP_MAX_ATTEMPTS",
+    "SYNAP_RETRY_BASE",
+    "SYNAP_RETRY_CAP",
+    "SYNAP_SWEEP_INTERVAL",
+    "SYNAP_SWEEP_GRACE",
+    "SYNAP_TICK_LEASE",
+    "SYNAP_DEAD_MEMORY_SHARE",
+    "SYNAP_GRACE_PERIOD",
 )
 """Names that another process of this service reads: never a misspelling here."""
 

@@ -13,7 +13,7 @@ from workers import wiring
 def process_events(keys: list[str]) -> None:
     """Process a batch of events, given by their safe keys."""
     app = wiring.current()
-    job = get_current_job(app.redis)
+    job = get_current_job()
     assert job is not None
     app.processor.run(job.id, job.origin, keys)
 

@@ -16,7 +16,7 @@ from workers.alerting.due import DueSource
 from workers.alerting.groups import Groups, groups_lua
 from workers.alerting.notify import Dispatcher
 from workers.document import load
-from workers.handlers import HANDLERS
+from workers.handlers import HANDLERS, Handler
 from workers.housekeeping import Housekeeping
 from workers.ledger.books import Books
 from workers.ledger.operate import Operator
@@ -53,6 +53,7 @@ def build(
     redis: Redis,
     metrics: WorkerMetrics,
     *,
+    handlers: Mapping[str, Handler] = HANDLERS,
     stopping: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] = time.time,
 ) -> App:
@@ -62,6 +63,7 @@ def build(
         settings: the resolved settings.
         redis: a client of its own.
         metrics: what its work moves.
+        handlers: what decides about each kind of event.
         stopping: says whether to begin nothing new.
         clock: Unix seconds.
 
@@ -75,7 +77,7 @@ def build(
     groups = Groups(settings.key_prefix, config.route)
     processor = Processor(
         ledger=ledger,
-        handlers=HANDLERS,
+        handlers=handlers,
         routing=groups,
         metrics=metrics,
         settings=settings,

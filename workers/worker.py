@@ -76,7 +76,7 @@ class _Serving(BaseWorker):
 
     queue_class = OwnQueue
     log_result_lifespan = False
-    max_connection_wait_time = 2.0
+    max_connection_wait_time = 5.0
     metrics: WorkerMetrics
     stop: Stop
     _asked_for_suspension = float("-inf")

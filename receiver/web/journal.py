@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
 from receiver.errors import Flaw
-from receiver.event import Event
+from receiver.event import Event, kind_of
 from receiver.logs import Lines
 from receiver.metrics import Metrics
-from receiver.web.problems import ACCEPTED, DUPLICATE, INTERNAL_ERROR, Answer
+from receiver.web.problems import ACCEPTED, DUPLICATE, INTERNAL_ERROR, QUARANTINED, Answer
 
 MAX_ID_CHARS: Final = 128
 
@@ -34,6 +33,10 @@ class Entry:
         self.flaw: Flaw | None = None
         self.size = 0
         self.seconds = 0.0
+
+
+_Alike = tuple[Answer, str | None, str | None, str | None, Flaw | None]
+"""What requests that are counted together share: answer, endpoint, key label, kind, flaw."""
 
 
 class Journal:
@@ -56,26 +59,34 @@ class Journal:
     def flush(self) -> None:
         """Count and log what was taken."""
         entries, self._entries = self._entries, []
-        self._count(entries)
-        self._lines.write("request.answered", self._clock(), map(_record, entries))
+        self._metrics.request_seconds.observe([entry.seconds for entry in entries])
+        alike: dict[_Alike, int] = {}
+        records = []
+        for entry in entries:
+            event = entry.event
+            kind = None if event is None else kind_of(event.type)
+            group = (entry.answer, entry.endpoint, entry.label, kind, entry.flaw)
+            alike[group] = alike.get(group, 0) + 1
+            records.append(_record(entry, kind))
+        for group, count in alike.items():
+            self._count(group, count)
+        self._lines.write("request.answered", self._clock(), records)
 
-    def _count(self, entries: list[Entry]) -> None:
+    def _count(self, group: _Alike, count: int) -> None:
+        answer, endpoint, label, kind, flaw = group
         metrics = self._metrics
-        metrics.request_seconds.observe([entry.seconds for entry in entries])
-        for answer, count in Counter([entry.answer for entry in entries]).items():
-            metrics.answered.labels(str(answer.status), answer.reason).inc(count)
-        signed = Counter([(e.endpoint, e.label) for e in entries if e.label is not None])
-        for (endpoint, label), count in signed.items():
+        metrics.answered.labels(str(answer.status), answer.reason).inc(count)
+        if label is not None:
             metrics.verified.labels(endpoint, label).inc(count)
-        for counter, answer in ((metrics.accepted, ACCEPTED), (metrics.duplicates, DUPLICATE)):
-            kinds = Counter([e.event.kind for e in entries if e.answer is answer and e.event])
-            for kind, count in kinds.items():
-                counter.labels(kind).inc(count)
-        for flaw, count in Counter([e.flaw for e in entries if e.flaw]).items():
+        if answer is ACCEPTED:
+            metrics.accepted.labels(kind).inc(count)
+        elif answer is DUPLICATE:
+            metrics.duplicates.labels(kind).inc(count)
+        elif answer is QUARANTINED and flaw is not None:
             metrics.quarantined.labels(flaw.value).inc(count)
 
 
-def _record(entry: Entry) -> dict[str, Any]:
+def _record(entry: Entry, kind: str | None) -> dict[str, Any]:
     """Render what is known; a stranger's strings (paths, unproven ids) are not."""
     answer, event = entry.answer, entry.event
     record: dict[str, Any] = {"status": answer.status, "reason": answer.reason}
@@ -83,7 +94,7 @@ def _record(entry: Entry) -> dict[str, Any]:
         record["endpoint"] = entry.endpoint
         record["key"] = entry.label
     if event is not None:
-        record["type"] = event.kind
+        record["type"] = kind
         record["event_id"] = event.id[:MAX_ID_CHARS]
         record["correlation_id"] = event.correlation_id
         record["instance_id"] = event.instance_id

@@ -139,14 +139,14 @@ class BodyReader:
         return count
 
 
-async def linger(receive: Receive) -> None:
-    """Discard what a refused client still sends, within bounds.
+async def linger(receive: Receive, seconds: float = LINGER_SECONDS) -> None:
+    """Discard what a refused client still sends, for some seconds and 16 MiB at most.
 
     Closing while bytes are unread resets the connection, and the client would lose the answer.
     """
     discarded = 0
     try:
-        async with asyncio.timeout(LINGER_SECONDS):
+        async with asyncio.timeout(seconds):
             while discarded < LINGER_BYTES:
                 message = await receive()
                 discarded += len(message.get("body", b""))

@@ -23,12 +23,9 @@ from starlette.routing import Route
 
 from receiver import event, signature
 from receiver.errors import SignatureError
+from tests.bench.jobs import noop
 
 PATH = "/webhooks/synap"
-
-
-def noop(key: str) -> None:
-    """Do nothing: the job of the comparison."""
 
 
 async def empty(_: Request) -> Response:

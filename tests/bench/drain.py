@@ -13,8 +13,8 @@ from rq.serializers import JSONSerializer
 
 from receiver.broker import EVENTS_BULK
 from tests.bench import load
-from tests.bench.apps import noop
 from tests.bench.edge import SERVER_CORE, environ, receiver, rss_mb
+from tests.bench.jobs import noop
 from tests.servers import Module, RedisServer, free_port, wait_for
 
 PATIENCE = 600.0

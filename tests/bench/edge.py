@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import urllib.request
 from collections import Counter
@@ -47,6 +48,12 @@ def rss_mb(pid: int) -> float:
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) * 1024 / 1e6
     raise RuntimeError(f"process {pid} has no VmRSS")
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the processor time that a process has used, its threads included."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
@@ -128,17 +135,24 @@ def in_turn(
 def growth(
     redis: RedisServer, folder: Path, *, records: int, say: Callable[[str], None]
 ) -> list[tuple[int, float]]:
-    """Return (records in the ledger, microseconds per accepted event) while the ledger grows."""
+    """Return (records in the ledger, cost of accepting one more) while the ledger grows.
+
+    The cost is the processor time of receiver and Redis together, in microseconds per event: it
+    does not depend on what else the load's core has to do.
+    """
+    assert redis.process is not None
     redis.flush()
     points: list[tuple[int, float]] = []
     with receiver(redis, folder) as edge:
         held = 0
         while held < records or len(points) < 2:
             path = load.prepare(folder / "requests", FASTEST * 2, tag=f"g{len(points):03d}")
+            before = cpu_seconds(edge.pid) + cpu_seconds(redis.process.pid)
             run = measure(edge, redis, path, seconds=2)
-            points.append((held, 1e6 / run.load.rate))
+            spent = cpu_seconds(edge.pid) + cpu_seconds(redis.process.pid) - before
+            points.append((held, spent * 1e6 / run.load.requests))
+            say(f"from {held:9,} records  {points[-1][1]:6.1f} us/event")
             held += run.load.requests
-            say(f"{held:9,} records  {points[-1][1]:6.1f} us/event")
     return points
 
 

@@ -86,7 +86,7 @@ def test_levels(out: io.BytesIO, level: str, heard: list[str]) -> None:
 
     structlog.get_logger().debug("a.whispered")
     structlog.get_logger().info("a.happened")
-    canonical.write("request.answered", 0.0, [{}])
+    canonical.write("request.answered", 0.0, [{"n": 1}])
 
     assert [line["event"] for line in lines(out)] == heard
 
@@ -130,7 +130,7 @@ def test_standard_output_is_the_default(
 ) -> None:
     """Without a stream, lines go to standard output."""
     assert not out.getvalue()
-    configure("info", "json").write("request.answered", 0.0, [{}])
+    configure("info", "json").write("request.answered", 0.0, [{"n": 1}])
 
     assert b"request.answered" in capfdbinary.readouterr().out
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import pytest
 from redis import Redis
 
 from tests.build import SECRET, make_event, signed
-from tests.servers import ROOT, Module, free_port, start_redis, wait_for
+from tests.servers import ROOT, Module, RedisServer, free_port, start_redis, wait_for
 
 PATH = "/webhooks/synap"
 
@@ -72,7 +73,7 @@ def run(**environ: str) -> subprocess.CompletedProcess[str]:
     """Run a receiver that cannot start."""
     return subprocess.run(
         [sys.executable, "-m", "receiver"],
-        env=environ,
+        env=environ | {name: text for name, text in os.environ.items() if "COVERAGE" in name},
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -103,6 +104,23 @@ def test_a_delivery_from_end_to_end(start: Start, redis_url: str, redis: Redis) 
     events = [line["event"] for line in receiver.lines()]
     assert events[-5:] == [*["request.answered"] * 3, "server.stopping", "server.stopped"]
     assert SECRET not in receiver.process.log.read_text()
+
+
+def test_no_secret_and_no_signature_is_kept(start: Start, redis_server: RedisServer) -> None:
+    """Whatever was delivered, neither is in the log or in what Redis wrote to disk."""
+    redis_server.flush()
+    receiver = start(SYNAP_REDIS_URL=redis_server.url)
+    event = make_event(event_id="evt_canary")
+    receiver.post(event)
+    receiver.post(event | {"timestamp": "never"})
+
+    kept = [file.read_bytes() for file in redis_server.folder.rglob("*.aof")]
+    kept.append(receiver.process.log.read_bytes())
+
+    assert any(b"evt_canary" in content for content in kept)
+    signature = signed(event)[1]["x-synap-signature"][7:]
+    for secret in (SECRET, signature):
+        assert not any(secret.encode() in content for content in kept)
 
 
 def test_settings_are_refused_clearly() -> None:

@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 from redis import Redis
 
 from receiver.broker import EVENTS, NOTIFICATIONS
-from tests.servers import Module, free_port, start_redis, wait_for
+from tests.servers import Module, RedisServer, free_port, start_redis, wait_for
 from tests.workers.probe import push
 from workers.metrics import declared
 
@@ -86,6 +86,14 @@ def start(redis_url: str, tmp_path: Path) -> Iterator[Start]:
     for one in running:
         if one.module.alive:
             one.module.stop()
+
+
+@pytest.fixture
+def mortal() -> Iterator[RedisServer]:
+    """Yield a Redis that the test may kill."""
+    server = start_redis()
+    yield server
+    server.close()
 
 
 def value(text: str, name: str, **labels: str) -> float:
@@ -190,19 +198,16 @@ def test_second_tick_takes_over(start: Start, redis: Redis) -> None:
     wait_for(lambda: redis.get("synap:tick") not in {None, holder}, seconds=10, what="takeover")
 
 
-def test_absent_redis_is_no_error(tmp_path: Path) -> None:
+def test_absent_redis_is_no_error(mortal: RedisServer, start: Start) -> None:
     """Workers start without Redis, say what is missing, and become ready when it is there."""
-    server = start_redis()
-    server.kill()
-    workers = Running({"SYNAP_REDIS_URL": server.url}, tmp_path / "log")
+    mortal.kill()
+    workers = start(SYNAP_REDIS_URL=mortal.url)
     wait_for(lambda: workers.get("/livez")[0] == 200, what="liveness")
     without = workers.checks()
     time.sleep(1)
 
-    server.start()
+    mortal.start()
     wait_for(workers.ready, what="readiness")
-    workers.module.stop()
-    server.close()
 
     assert without == {"supervisor": "ok", "redis": "ConnectionError"}
     assert workers.lines("child.died") == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import subprocess
 import sys
@@ -11,10 +12,14 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families as parse
 from redis import ConnectionError as RedisConnectionError
+from redis import Redis
 
 from receiver.broker import QUEUES
 from receiver.event import KINDS
+from receiver.settings import load
 from tests.servers import ROOT
+from workers import jobs, metrics, wiring
+from workers.alerting import notifiers
 from workers.exposition import Exposition
 from workers.gauges import CACHED_SECONDS, StoreCollector
 from workers.ledger.transitions import Verdict
@@ -28,6 +33,7 @@ from workers.metrics import (
     declared,
 )
 from workers.outbound import Reason
+from workers.settings import WorkerSettings
 
 MOVING = """
 import os
@@ -89,9 +95,20 @@ def test_every_label_starts_at_zero() -> None:
 
 
 def test_labels_are_those_of_the_code() -> None:
-    """Every verdict is an outcome and every reason of a failed call one of a delivery."""
+    """Verdicts, reasons, targets and job functions are the labels that start at zero."""
+    functions = {name for name in vars(jobs) if inspect.isfunction(vars(jobs)[name])}
+
     assert {verdict.value for verdict in Verdict} <= set(Outcome)
     assert {reason.value for reason in Reason} <= set(Delivery)
+    assert set(metrics.TARGETS) == set(notifiers.TARGETS)
+    assert set(JOB_FUNCTIONS) == functions - {"get_current_job"}
+
+
+def test_sources_of_the_tick_are_known(redis: Redis) -> None:
+    """Whatever the tick runs has a series of failures from the start."""
+    app = wiring.build(load(WorkerSettings, {}), redis, WorkerMetrics(CollectorRegistry()))
+
+    assert {"lease", *app.sources, *app.sweeps} == set(metrics.TICK_SOURCES)
 
 
 def test_everything_declared_has_words() -> None:

@@ -115,6 +115,23 @@ def test_a_refused_connection_sent_nothing(outbound: Outbound) -> None:
     assert CANARY not in str(caught.value)
 
 
+def test_a_connection_that_never_stands_sent_nothing() -> None:
+    """Where nobody takes the connection in time nothing was sent."""
+    client = Outbound(connect=0.2, read=0.2)
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        waiting = [socket.socket() for _ in range(3)]
+        for one in waiting:
+            one.settimeout(0)
+            one.connect_ex(full.getsockname())
+        with pytest.raises(UnreachableError) as caught:
+            client.post(f"http://127.0.0.1:{full.getsockname()[1]}/", b"{}")
+        for one in waiting:
+            one.close()
+    client.close()
+
+    assert (caught.value.reason, caught.value.ambiguous) == (Reason.DEADLINE, False)
+
+
 @pytest.mark.parametrize("url", ["", "ftp://h/x", "https://", "h/x", "http://[::1", "file:///x"])
 def test_only_http_urls_are_called(outbound: Outbound, url: str) -> None:
     """What is no http or https URL is refused for good."""

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -61,6 +61,14 @@ def metrics() -> WorkerMetrics:
 def clock() -> Clock:
     """Return a clock that stands still."""
     return Clock()
+
+
+@pytest.fixture
+def mortal() -> Iterator[RedisServer]:
+    """Yield a Redis that the test may kill."""
+    server = start_redis()
+    yield server
+    server.close()
 
 
 def fail(now: float) -> int:
@@ -223,18 +231,17 @@ def test_killed_tick_is_replaced(redis: Redis, redis_server: RedisServer) -> Non
     assert redis.exists(NAME) == 0
 
 
-def test_tick_survives_redis(metrics: WorkerMetrics, clock: Clock) -> None:
+def test_tick_survives_redis(mortal: RedisServer, metrics: WorkerMetrics, clock: Clock) -> None:
     """A tick whose Redis is away stands back, says so once, and leads again when it is back."""
-    server = start_redis()
-    client = server.client(retry=Retry(NoBackoff(), 0))
+    client = mortal.client(retry=Retry(NoBackoff(), 0))
     ran: list[float] = []
     tick = make(client, metrics, clock, sources={"retries": counting(ran)})
 
     with capture_logs() as lines:
         before = tick.step()
-        server.kill()
+        mortal.kill()
         away = [tick.step(), tick.step()]
-        server.start()
+        mortal.start()
         client.delete(NAME)
         back = tick.step()
 
@@ -247,7 +254,6 @@ def test_tick_survives_redis(metrics: WorkerMetrics, clock: Clock) -> None:
         "tick.took_over",
     ]
     client.close()
-    server.close()
 
 
 def test_stop_without_redis_is_quiet(metrics: WorkerMetrics, clock: Clock) -> None:

@@ -69,6 +69,14 @@ def worker(redis: Redis, metrics: WorkerMetrics) -> Iterator[EventsWorker]:
     probe.RAN.clear()
 
 
+@pytest.fixture
+def mortal() -> Iterator[RedisServer]:
+    """Yield a Redis that the test may kill."""
+    server = start_redis()
+    yield server
+    server.close()
+
+
 def started(queue: str, server: RedisServer) -> subprocess.Popen[bytes]:
     """Return a worker process that waits for a job, or has one in hand."""
     process = subprocess.Popen([sys.executable, "-c", CHILD, queue, str(server.socket)], cwd=ROOT)
@@ -245,35 +253,31 @@ def test_idle_worker_stops_at_once(redis: Redis, redis_server: RedisServer) -> N
     assert get_keys(Queue(EVENTS, connection=redis)) == set()
 
 
-def test_lost_redis_ends_a_worker_in_its_job(tmp_path: Path) -> None:
+def test_lost_redis_ends_a_worker_in_its_job(mortal: RedisServer, tmp_path: Path) -> None:
     """A worker whose Redis dies under its job ends with status 1, to be started again."""
-    server = start_redis()
     path = tmp_path / "progress"
-    with server.client() as client:
+    with mortal.client() as client:
         push(client, f"{probe.NAME}.linger", [str(path), 1.0])
-    process = started(EVENTS, server)
+    process = started(EVENTS, mortal)
     wait_for(lambda: text(path) == "began ", what="the job")
 
-    server.kill()
+    mortal.kill()
 
     assert process.wait(20) == 1
-    server.close()
 
 
-def test_idle_worker_survives_a_restart_of_redis(tmp_path: Path) -> None:
+def test_idle_worker_survives_a_restart_of_redis(mortal: RedisServer, tmp_path: Path) -> None:
     """A worker that waits for a job goes on when Redis is back."""
-    server = start_redis()
-    process = started(EVENTS, server)
+    process = started(EVENTS, mortal)
 
-    server.restart()
+    mortal.restart()
     path = tmp_path / "progress"
-    with server.client() as client:
+    with mortal.client() as client:
         push(client, f"{probe.NAME}.linger", [str(path), 0.0])
     wait_for(lambda: text(path) == "began ended ", what="the job")
 
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) == 0
-    server.close()
 
 
 def test_horse_dies_with_its_worker(

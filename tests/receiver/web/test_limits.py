@@ -194,3 +194,16 @@ async def test_lingering_ends() -> None:
     await linger(endless)
 
     assert count == 16
+
+
+async def test_lingering_is_short() -> None:
+    """A client that sends nothing more is not waited for."""
+
+    async def never() -> dict[str, object]:
+        await asyncio.sleep(30)
+        return {}
+
+    began = time.monotonic()
+    await linger(never, 0.05)
+
+    assert time.monotonic() - began < 5

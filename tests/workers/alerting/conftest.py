@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from tests.workers.alerting.house import House, config_of
+from tests.sink import Sink
+from tests.workers.alerting.house import TAKEN, House, config_of, page
 
 Build = Callable[..., House]
 
@@ -25,3 +26,10 @@ def build(redis: Redis) -> Iterator[Build]:
     yield one
     for house in houses:
         house.outbound.close()
+
+
+@pytest.fixture
+def home(build: Build, sink: Sink) -> House:
+    """Return a house that pages the sink, which takes everything."""
+    sink.answer(202, TAKEN)
+    return build(page(sink))

@@ -13,6 +13,7 @@ from redis import Redis
 
 from receiver.broker import Keys
 from tests.build import NOW
+from tests.sink import Sink
 from workers.alert import Alert
 from workers.alerting.config import AlertingConfig, read
 from workers.alerting.due import DueSource
@@ -27,6 +28,10 @@ from workers.outbound import Outbound
 PREFIX = "synap"
 ROOM = room(PREFIX)
 QUEUE = "rq:queue:notifications"
+
+
+KEY = "c4naryc4naryc4naryc4naryc4nary00"
+TAKEN = b'{"status":"success","message":"ok","dedup_key":"d"}'
 
 
 def config_of(text: str, **secrets: Any) -> AlertingConfig:
@@ -108,6 +113,32 @@ class House:
 def bodies(seen: Sequence[Any]) -> list[dict[str, Any]]:
     """Return the JSON bodies that a sink has seen."""
     return [orjson.loads(request.body) for request in seen]
+
+
+def page(sink: Sink, *more: str, options: str = "", extra: str = "") -> str:
+    """Return a configuration whose one receiver pages the sink; `more` are further targets."""
+    targets = "\n".join(f"    {line}" for line in more)
+    return f"""
+route:
+  receiver: page
+  group_by: [alertname]
+  group_wait: 0s
+  group_interval: 1m
+  repeat_interval: 5m
+{extra}
+receivers:
+  - name: page
+    pagerduty_configs: [{{routing_key: {KEY}, url: "{sink.url}/pd{KEY}"{options}}}]
+{targets}
+"""
+
+
+def events(sink: Sink) -> list[tuple[str, str]]:
+    """Return what PagerDuty was told: action and summary."""
+    return [
+        (event["event_action"], event.get("payload", {}).get("summary", ""))
+        for event in bodies(sink.seen)
+    ]
 
 
 def open_incidents(seen: Sequence[Any]) -> set[str]:

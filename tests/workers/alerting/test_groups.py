@@ -179,6 +179,19 @@ def test_what_is_over_and_was_never_known_makes_no_group(redis: Redis) -> None:
     assert redis.keys("*") == []
 
 
+def test_what_a_process_remembers_of_groups_is_bounded(redis: Redis) -> None:
+    """Any number of groups leaves a bounded memory, and the same ids."""
+    home = house(redis, AT_ONCE)
+    first = home.groups.effects([make_alert("0")], NOW)
+
+    for number in range(20_100):
+        home.groups.effects([make_alert(str(number))], NOW)
+
+    assert home.groups.effects([make_alert("0")], NOW)[0].args[1] == first[0].args[1]
+    assert len(home.groups._known) <= 20_000
+    assert len(home.groups._pushed) <= 20_000
+
+
 def test_over_the_cap_new_groups_are_refused_and_counted(redis: Redis) -> None:
     """B21: with a cap on groups, known ones go on and new ones are counted."""
     home = house(redis, max_groups=1)

@@ -58,7 +58,7 @@ class Pagerduty:
 
     routing_key: Secret
     previous_routing_key: Secret | None = None
-    url: str = URL
+    url: str = field(default=URL, repr=False)
     client: str = "synap-hooks"
     severities: Mapping[str, str] = field(default_factory=lambda: SEVERITIES)
     send_resolved: bool = True

@@ -1,0 +1,105 @@
+"""Workers that race, die or come late; and what is never written down."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import pytest
+from redis import Redis
+
+from tests.build import make_alert
+from tests.sink import Sink
+from tests.workers.alerting.conftest import Build
+from tests.workers.alerting.house import (
+    KEY,
+    House,
+)
+
+
+def test_two_workers_that_race_send_once(home: House, sink: Sink) -> None:
+    """A flush and a delivery are held under a lease: whoever comes second finds nothing."""
+    home.report(make_alert())
+    ((_, groups),) = home.jobs()
+    workers = [home.worker() for _ in range(4)]
+
+    _at_once([lambda w=worker: w.flush(groups, home.now) for worker in workers])
+
+    assert len(sink.seen) == 1
+
+
+def test_a_worker_lost_in_a_flush_is_followed_by_another(home: House, sink: Sink) -> None:
+    """D4: a flush that was begun and never ended is made again when its lease is over."""
+    home.report(make_alert())
+    ((_, groups),) = home.jobs()
+    store = home.dispatcher._store
+    (group,) = store.groups(groups)
+    store.begin(group, group.options, home.now, "")
+
+    home.pass_time(29)
+    early = len(sink.seen)
+    home.pass_time(3)
+
+    assert (early, len(sink.seen)) == (0, 1)
+
+
+def test_a_worker_lost_in_an_attempt_is_followed_by_another(build: Build, sink: Sink) -> None:
+    """D4: an attempt without outcome is made again, and marked where it may show twice."""
+    sink.answer(200, b"ok")
+    home = build(f"""
+route: {{receiver: chat, group_wait: 0s}}
+receivers:
+  - name: chat
+    slack_configs: [{{api_url: "{sink.url}/chat"}}]
+""")
+    home.report(make_alert())
+    ((_, groups),) = home.jobs()
+    store = home.dispatcher._store
+    home.dispatcher.deliver = lambda ids, now: [store.claim(one, now) for one in ids]  # type: ignore[method-assign,assignment,func-returns-value]
+    home.dispatcher.flush(groups, home.now)
+    home.dispatcher = home.worker()
+
+    home.pass_time(32)
+
+    assert len(sink.seen) == 1
+    assert [row["possible_duplicate"] for row in home.rows()] == ["1"]
+
+
+def test_a_worker_that_lost_its_fence_writes_nothing(home: House, sink: Sink) -> None:
+    """An outcome that comes after the lease went to another is not written."""
+    home.report(make_alert())
+    ((_, groups),) = home.jobs()
+    store = home.dispatcher._store
+    (group,) = store.groups(groups)
+    slow = store.begin(group, group.options, home.now, "")
+    home.tick(31)
+    assert slow is not None
+
+    written = store.finish(slow, entries={}, drop=[], send=[], deadline=0, now=home.now)
+
+    assert written is False
+    assert len(sink.seen) == 1
+
+
+def test_no_secret_is_stored_or_logged(
+    home: House, sink: Sink, redis: Redis, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither Redis nor the log ever holds a routing key or a target's URL."""
+    home.report(make_alert())
+    sink.answer(500)
+    home.work()
+    sink.answer(400, KEY.encode())
+
+    home.pass_time(5)
+
+    dump = b"".join(redis.dump(key) or b"" for key in redis.keys("*"))
+    assert KEY.encode() not in dump
+    assert KEY not in "".join(capsys.readouterr())
+
+
+def _at_once(steps: list[Callable[[], None]]) -> None:
+    threads = [threading.Thread(target=step) for step in steps]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()

@@ -12,7 +12,6 @@ from importlib.resources import files
 from typing import Any, Final, NamedTuple, cast
 from urllib.parse import urlsplit
 
-import orjson
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from redis.backoff import NoBackoff
@@ -22,7 +21,7 @@ from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 from rq.utils import now as rq_now
 
-from receiver.event import CONFIG_APPLIED, CREDENTIAL_EXPIRING, KINDS, UNKNOWN
+from receiver.event import CONFIG_APPLIED, CREDENTIAL_EXPIRING, KINDS, UNKNOWN, quoted
 from receiver.settings import CommonSettings
 
 EVENTS: Final = "events"
@@ -188,8 +187,8 @@ def enqueue(redis: Redis, jobs: Sequence[JobFields]) -> None:
 
 
 def new_record(
-    *, digest: str, kind: str, received_at: float, label: str, job_id: str, now: float
-) -> bytes:
+    digest: str, kind: str, received_at: float, label: str, job_id: str, now: float
+) -> str:
     """Return the ledger record of a new event: one JSON string, which the scripts decode.
 
     Args:
@@ -200,16 +199,9 @@ def new_record(
         job_id: the RQ job that will process it.
         now: Unix seconds.
     """
-    return orjson.dumps(
-        {
-            "state": "inflight",
-            "digest": digest,
-            "kind": kind,
-            "received_at": round(received_at, 3),
-            "label": label,
-            "job": job_id,
-            "queued_at": round(now, 3),
-        }
+    return (
+        f'{{"state":"inflight","digest":"{digest}","kind":"{kind}","received_at":{received_at:.3f},'
+        f'"label":{quoted(label)},"job":"{job_id}","queued_at":{now:.3f}}}'
     )
 
 
@@ -230,7 +222,8 @@ def connect(settings: CommonSettings) -> Redis:
 
 def connect_async(settings: CommonSettings) -> AsyncRedis:
     """Return an asyncio client; it connects at first use."""
-    options = _client_options() | {"retry": None}
+    # The intake bounds each of its calls as a whole; a time-out per read would cost a task each.
+    options = _client_options() | {"retry": None, "socket_timeout": None}
     return AsyncRedis.from_url(settings.redis_url.get_secret_value(), **options)
 
 

@@ -10,6 +10,7 @@ import hashlib
 from binascii import b2a_base64
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -125,10 +126,20 @@ def to_wire(raw: bytes, *, endpoint: str, received_at: float) -> bytes:
     Args:
         raw: a body that `parse` accepted, hence valid JSON.
         endpoint: the name of the endpoint that received it.
-        received_at: Unix seconds.
+        received_at: Unix seconds; kept to the millisecond.
     """
-    head = orjson.dumps({"v": WIRE_VERSION, "endpoint": endpoint, "received_at": received_at})
-    return b'%b,"body":%b}' % (head[:-1], raw)
+    return b'{"v":%d,"endpoint":%b,"received_at":%.3f,"body":%b}' % (
+        WIRE_VERSION,
+        quoted(endpoint).encode(),
+        received_at,
+        raw,
+    )
+
+
+@lru_cache(maxsize=1024)
+def quoted(name: str) -> str:
+    """Return a name of ours (an endpoint, a label) as a JSON string."""
+    return orjson.dumps(name).decode()
 
 
 def from_wire(wire: bytes) -> Event:

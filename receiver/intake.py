@@ -18,7 +18,8 @@ from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import RedisError
 
 from receiver.broker import Keys
-from receiver.commit import MAX_BYTES, MAX_EVENTS, Committer, Outcome, Submission
+from receiver.batch import Outcome, Submission
+from receiver.commit import MAX_BYTES, MAX_EVENTS, Committer
 from receiver.errors import SettingsError, Shortage, UnavailableError
 from receiver.settings import ReceiverSettings
 from receiver.watch import CLUSTER, Findings, Level, look

@@ -12,7 +12,8 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
 from receiver.broker import Keys
-from receiver.commit import Committer, Outcome, Submission
+from receiver.batch import Outcome, Submission
+from receiver.commit import Committer
 from receiver.errors import Flaw
 from receiver.event import DEFAULT_ENDPOINT, parse
 from tests.build import LABEL, make_event

@@ -64,7 +64,7 @@ def pip(*arguments: str, total: int = 0) -> None:
     Raises:
         SystemExit: it failed; shows the end of its output.
     """
-    command = [PYTHON, "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
+    command = [str(PYTHON), "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
     seen = 0
     with (
         LOG.open("a") as log,

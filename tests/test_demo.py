@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,14 +15,29 @@ import pytest
 from tests.servers import ROOT, Module, wait_for
 
 
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Module]]:
+    """Yield a function that starts the demo; it is ended with the test, as by Ctrl-C."""
+    running: list[Module] = []
+
+    def begin(**environ: str) -> Module:
+        running.append(Module("tests.demo", environ=environ, log=tmp_path / "demo.log"))
+        return running[-1]
+
+    yield begin
+    for demo in running:
+        demo.process.send_signal(signal.SIGINT)
+        demo.process.wait(60)
+
+
 @pytest.mark.timeout(120)
-def test_everything_arrives_once(tmp_path: Path) -> None:
+def test_everything_arrives_once(start: Callable[..., Module]) -> None:
     """With ONCE=1 the demo ends by itself with status 0, without colour in a pipe."""
-    log = tmp_path / "demo.log"
+    demo = start(ONCE="1")
 
-    status = Module("tests.demo", environ={"ONCE": "1"}, log=log).process.wait(90)
+    status = demo.process.wait(90)
 
-    shown = log.read_text()
+    shown = demo.log.read_text()
     assert status == 0, shown
     assert "Everything arrived" in shown
     assert "\x1b[" not in shown
@@ -29,12 +45,12 @@ def test_everything_arrives_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(120)
-def test_printed_line_works(tmp_path: Path) -> None:
+def test_printed_line_works(start: Callable[..., Module]) -> None:
     """The line for the reader's own event, pasted into a shell, is accepted and pages."""
     for tool in ("bash", "curl", "openssl"):
         assert shutil.which(tool), f"this test runs the demo's printed line, which needs {tool}"
-    log = tmp_path / "demo.log"
-    demo = Module("tests.demo", environ={}, log=log)
+    demo = start()
+    log = demo.log
 
     wait_for(lambda: "Ctrl-C ends" in log.read_text(), seconds=60, what="the demo to be up")
     line = next(line for line in log.read_text().splitlines() if line.startswith("body="))

@@ -15,7 +15,7 @@ import structlog
 from starlette.types import Receive, Scope, Send
 
 from receiver import signature
-from receiver.commit import Outcome, Submission
+from receiver.batch import Outcome, Submission
 from receiver.errors import EventError, Flaw, HookError, Offence, RequestError
 from receiver.event import DEFAULT_ENDPOINT, parse
 from receiver.keyring import Keyring

@@ -69,10 +69,11 @@ def edge_rows(runs: dict[str, list[Run]]) -> list[Row]:
     rates = {name: middle(kept)["requests_per_second"] for name, kept in runs.items()}
     return [
         Row("an empty Starlette endpoint", f"{rates['empty']:,.0f} requests/s"),
-        Row("verify and enqueue one RQ job each", f"{rates[naive]:,.0f} requests/s"),
+        Row("verify, enqueue one RQ job each", f"{rates['enqueue']:,.0f} requests/s"),
+        Row("the same in Starlette's thread pool", f"{rates['threaded']:,.0f} requests/s"),
         Row("the receiver, everything on", f"{rates['receiver']:,.0f} requests/s"),
         Row("… relative to the empty endpoint", f"{to_empty:.2f} x", "≥ 0.8", to_empty >= 0.8),
-        Row("… relative to one job each", f"{to_naive:.1f} x", "≥ 6", to_naive >= 6),
+        Row("… relative to the faster of these", f"{to_naive:.1f} x", "≥ 6", to_naive >= 6),
         Row("… answered within, p50 / p99", f"{ours['p50_ms']:.1f} / {ours['p99_ms']:.1f} ms"),
         Row("… events per commit", f"{ours['events_per_commit']:.0f}"),
         Row("… resident memory", f"{ours['rss_mb']:.0f} MB", "≤ 90", ours["rss_mb"] <= 90),

@@ -11,7 +11,8 @@ from redis.asyncio import Redis as AsyncRedis
 from rq import Queue
 
 from receiver.broker import accept_script
-from receiver.commit import QUARANTINE_BODIES, Committer, Outcome, quarantine_key
+from receiver.batch import QUARANTINE_BODIES, Outcome, quarantine_key
+from receiver.commit import Committer
 from receiver.errors import Flaw, UnavailableError
 from receiver.event import KINDS, body_digest, from_wire, safe_key
 from tests.accept import KEYS, accept, commit, record, submission
@@ -56,7 +57,8 @@ def test_the_same_body_again_is_a_duplicate(redis: Redis, redis_url: str) -> Non
 
 def test_another_body_under_a_known_id_is_a_conflict(redis: Redis, redis_url: str) -> None:
     """The same identity with another body is a conflict, and the first body stays."""
-    first, other = submission(make_event()), submission(make_event(correlation_id="else"))
+    first = submission(make_event(), now=NOW)
+    other = submission(make_event(correlation_id="else"), now=NOW)
 
     outcomes = commit(redis_url, [first, other])
 

@@ -12,7 +12,8 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
 from receiver.broker import connect_async
-from receiver.commit import MAX_EVENTS, Outcome, Submission
+from receiver.batch import Outcome, Submission
+from receiver.commit import MAX_EVENTS
 from receiver.errors import SettingsError, UnavailableError
 from receiver.intake import MAX_WAITING, CommitReport, Intake
 from receiver.settings import ReceiverSettings, load

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from receiver.commit import Outcome, Submission
+from receiver.batch import Outcome, Submission
 from receiver.errors import Flaw, Offence, Refusal, Shortage
 from receiver.intake import CommitReport
 from receiver.metrics import ANSWERS, LEVELS, Distribution, Metrics

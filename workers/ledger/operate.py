@@ -110,12 +110,7 @@ class Operator:
         wire = to_wire(row.body, endpoint=row.endpoint, received_at=now)
         job = process_job([key], queue=QUEUE_OF[event.kind], job_id=f"release-{uuid4().hex}")
         record = new_record(
-            digest=body_digest(row.body),
-            kind=event.kind,
-            received_at=now,
-            label=row.label,
-            job_id=job.id,
-            now=now,
+            body_digest(row.body), event.kind, now, row.label, job.id, now
         )
         described: list[Any] = [row.key, key, record, wire]
         return self._act("release", [*described, queues_key(), *script_args(job)], now)

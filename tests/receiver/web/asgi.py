@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import orjson
 from prometheus_client import CollectorRegistry
 
-from receiver.commit import Outcome, Submission
+from receiver.batch import Outcome, Submission
 from receiver.errors import UnavailableError
 from receiver.keyfiles import KeySource
 from receiver.keyring import Keyring

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from receiver.commit import Outcome
+from receiver.batch import Outcome
 from receiver.errors import Flaw, Shortage, UnavailableError
 from tests.build import INSTANCE, SECRET, iso, make_event, signed
 from tests.receiver.web.asgi import PATH, Bench, Reply, ask

@@ -8,7 +8,7 @@ import pytest
 from redis import Redis
 from rq import Queue
 
-from receiver.commit import quarantine_key
+from receiver.batch import quarantine_key
 from receiver.errors import Flaw
 from tests.accept import KEYS, accept, commit, submission
 from tests.build import NOW, make_event

@@ -7,7 +7,7 @@ from redis import Redis
 from rq import Queue
 from rq.serializers import JSONSerializer
 
-from receiver.commit import Outcome
+from receiver.batch import Outcome
 from tests.accept import KEYS, accept, commit, record, submission
 from tests.build import NOW, make_event
 from workers.ledger.books import Books

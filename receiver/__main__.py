@@ -22,6 +22,7 @@ from receiver import logs
 from receiver.errors import SettingsError
 from receiver.settings import ReceiverSettings, load
 from receiver.web.app import Edge, create_edge
+from receiver.web.protocol import CorkedProtocol
 
 EXIT_SETTINGS: Final = 2
 
@@ -107,7 +108,7 @@ def _server(app: ASGIApp) -> Server:
     return Server(
         uvicorn.Config(
             app,
-            http="httptools",
+            http=CorkedProtocol,
             ws="none",
             lifespan="off",
             log_config=None,

@@ -39,7 +39,7 @@ class Deadlines:
 
     def enter(self, task: asyncio.Task[object]) -> None:
         """Start the clock of `task`."""
-        loop = asyncio.get_running_loop()
+        loop = task.get_loop()
         self._running[task] = loop.time() + self._seconds
         if not self._armed:
             self._armed = True

@@ -102,7 +102,8 @@ class Webhook:
         raw = await self._reader.read(receive, head.declared)
         entry.size = len(raw)
         received_at = self._clock()
-        endpoint = scope["path_params"].get("endpoint", DEFAULT_ENDPOINT)
+        params = scope.get("path_params")
+        endpoint = params.get("endpoint", DEFAULT_ENDPOINT) if params else DEFAULT_ENDPOINT
         entry.label = self._keyring.verify(endpoint, raw, head.signature).label
         entry.endpoint = endpoint
         submission = self._judge(raw, endpoint, entry.label, received_at)

@@ -72,8 +72,8 @@ class Batch:
         self._jobs: dict[str, tuple[str, list[str]]] = {}
         self._rubbish: dict[str, Submission] = {}
         self._repeated: dict[int, Outcome] = {}
+        self._uses: set[tuple[str, str]] = set()
         self._places = [self._enter(at, item) for at, item in enumerate(submissions)]
-        self._uses = {f"{item.endpoint}/{item.label}" for item in submissions}
 
     def arguments(self) -> list[Any]:
         """Return the script's arguments."""
@@ -89,7 +89,8 @@ class Batch:
         for key, item in self._rubbish.items():
             args += _describe_rubbish(key, item)
         repeats = sum(outcome is Outcome.DUPLICATE for outcome in self._repeated.values())
-        args += (len(self._uses), *self._uses, repeats)
+        uses = [f"{endpoint}/{label}" for endpoint, label in self._uses]
+        args += (len(uses), *uses, repeats)
         args += (QUARANTINE_RECORDS, QUARANTINE_BODIES, QUARANTINE_BYTES, QUARANTINE_EXCERPT)
         return args
 
@@ -112,12 +113,13 @@ class Batch:
 
     def _enter(self, at: int, item: Submission) -> str:
         """Enter a submission unless its identity is here already; return its key, or nothing."""
-        event = item.event
-        if item.flaw is not None or event is None:
-            self._rubbish.setdefault(quarantine_key(item.endpoint, item.raw), item)
+        event, raw, endpoint, label, received_at, flaw = item
+        self._uses.add((endpoint, label))
+        if flaw is not None or event is None:
+            self._rubbish.setdefault(quarantine_key(endpoint, raw), item)
             return ""
-        key = safe_key(item.endpoint, event.id)
-        digest = body_digest(item.raw)
+        key = safe_key(endpoint, event.id)
+        digest = body_digest(raw)
         earlier = self._digests.get(key)
         if earlier is not None:
             same = earlier == digest
@@ -127,13 +129,12 @@ class Batch:
         kind = kind_of(event.type)
         job_id, members = self._job(QUEUE_OF[kind])
         members.append(key)
-        received_at = item.received_at
         self._kinds.setdefault(kind, []).extend((received_at, key))
         self._events += (
             self._record_key + key,
-            new_record(digest, kind, received_at, item.label, job_id, self._now),
+            new_record(digest, kind, received_at, label, job_id, self._now),
             self._body_key + key,
-            to_wire(item.raw, endpoint=item.endpoint, received_at=received_at),
+            to_wire(raw, endpoint=endpoint, received_at=received_at),
         )
         return key
 

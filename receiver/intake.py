@@ -43,11 +43,6 @@ class CommitReport(NamedTuple):
     seconds: float
 
 
-class _Waiting(NamedTuple):
-    submission: Submission
-    answer: asyncio.Future[Outcome]
-
-
 class Intake:
     """Collects submissions and commits them in batches; knows what may be acknowledged."""
 
@@ -64,11 +59,12 @@ class Intake:
         self._on_commit = on_commit
         self._clock = clock
         self._committer = Committer(redis, Keys(settings.key_prefix))
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: deque[tuple[Submission, asyncio.Future[Outcome]]] = deque()
         self._waiting_bytes = 0
         self._wake = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = False
+        self._open = False
         self._findings: Findings | None = None
         self._committing: asyncio.Task[None] | None = None
         self._looking: asyncio.Task[None] | None = None
@@ -107,6 +103,7 @@ class Intake:
     async def stop(self) -> None:
         """Refuse what is new, finish what was submitted, then return."""
         self._stopping = True
+        self._open = False
         self._wake.set()
         if self._committing:
             await self._committing
@@ -127,12 +124,17 @@ class Intake:
         """
         self._admit(submission)
         answer: asyncio.Future[Outcome] = asyncio.Future(loop=self._loop)
-        self._waiting.append(_Waiting(submission, answer))
+        if not self._waiting:
+            self._wake.set()
+        self._waiting.append((submission, answer))
         self._waiting_bytes += len(submission.raw)
-        self._wake.set()
         return answer
 
     def _admit(self, submission: Submission) -> None:
+        if len(self._waiting) >= MAX_WAITING or self._waiting_bytes >= MAX_WAITING_BYTES:
+            raise UnavailableError(Shortage.OVERLOADED)
+        if self._open:
+            return
         if self._stopping:
             raise UnavailableError(Shortage.STOPPING)
         findings = self._findings
@@ -140,8 +142,6 @@ class Intake:
             raise UnavailableError(Shortage.REDIS_UNREACHABLE)
         if findings.problem:
             raise UnavailableError(Shortage.NOT_DURABLE)
-        if len(self._waiting) >= MAX_WAITING or self._waiting_bytes >= MAX_WAITING_BYTES:
-            raise UnavailableError(Shortage.OVERLOADED)
         if findings.shedding and not _on_last_attempts(submission):
             raise UnavailableError(Shortage.SHEDDING)
 
@@ -150,23 +150,28 @@ class Intake:
             await self._wake.wait()
             self._wake.clear()
             while self._waiting:
-                await self._commit(self._next_batch())
+                await self._commit(*self._next_batch())
             if self._stopping:
                 self._wake.set()
 
-    def _next_batch(self) -> list[_Waiting]:
-        batch: list[_Waiting] = []
+    def _next_batch(self) -> tuple[list[Submission], list[asyncio.Future[Outcome]]]:
+        submissions: list[Submission] = []
+        answers: list[asyncio.Future[Outcome]] = []
         size = 0
-        while self._waiting and len(batch) < MAX_EVENTS:
-            size += len(self._waiting[0].submission.raw)
-            if batch and size > MAX_BYTES:
+        while self._waiting and len(submissions) < MAX_EVENTS:
+            length = len(self._waiting[0][0].raw)
+            if submissions and size + length > MAX_BYTES:
                 break
-            batch.append(self._waiting.popleft())
-        self._waiting_bytes -= sum(len(item.submission.raw) for item in batch)
-        return batch
+            size += length
+            submission, answer = self._waiting.popleft()
+            submissions.append(submission)
+            answers.append(answer)
+        self._waiting_bytes -= size
+        return submissions, answers
 
-    async def _commit(self, batch: list[_Waiting]) -> None:
-        submissions = [item.submission for item in batch]
+    async def _commit(
+        self, submissions: list[Submission], answers: list[asyncio.Future[Outcome]]
+    ) -> None:
         began = time.perf_counter()
         outcomes: list[Outcome] = []
         shortage: Shortage | None = None
@@ -180,23 +185,11 @@ class Intake:
         except TimeoutError:
             shortage = Shortage.COMMIT_TIMEOUT
         except Exception:  # noqa: BLE001  # the requests must be answered, and intake live on
-            _log.exception("commit.broke", events=len(batch))
+            _log.exception("commit.broke", events=len(submissions))
             shortage = Shortage.REDIS_REFUSED
-        self._answer(batch, outcomes, shortage)
+        _answer(answers, outcomes, shortage)
         seconds = time.perf_counter() - began
         self._on_commit(CommitReport(submissions, outcomes, shortage, seconds))
-
-    def _answer(
-        self, batch: list[_Waiting], outcomes: list[Outcome], shortage: Shortage | None
-    ) -> None:
-        if shortage is None:
-            for item, outcome in zip(batch, outcomes, strict=True):
-                if not item.answer.done():
-                    item.answer.set_result(outcome)
-            return
-        for item in batch:
-            if not item.answer.done():
-                item.answer.set_exception(UnavailableError(shortage))
 
     def _wait_ms(self) -> int | None:
         findings = self._findings
@@ -210,6 +203,12 @@ class Intake:
             await self._look()
 
     async def _look(self) -> None:
+        await self._renew_findings()
+        findings = self._findings
+        well = findings is not None and not findings.problem and not findings.shedding
+        self._open = well and not self._stopping
+
+    async def _renew_findings(self) -> None:
         before = self._findings
         try:
             async with asyncio.timeout(self._settings.commit_timeout):
@@ -229,3 +228,17 @@ class Intake:
 def _on_last_attempts(submission: Submission) -> bool:
     event = submission.event
     return event is not None and submission.received_at - event.timestamp > LAST_ATTEMPTS_AGE
+
+
+def _answer(
+    answers: list[asyncio.Future[Outcome]], outcomes: list[Outcome], shortage: Shortage | None
+) -> None:
+    """Give each request its outcome, or all of them the shortage; some may have given up."""
+    if shortage is None:
+        for answer, outcome in zip(answers, outcomes, strict=True):
+            if not answer.done():
+                answer.set_result(outcome)
+        return
+    for answer in answers:
+        if not answer.done():
+            answer.set_exception(UnavailableError(shortage))

@@ -11,6 +11,7 @@ import sys
 import traceback
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, BinaryIO, Final, Literal
 
 import orjson
@@ -36,17 +37,25 @@ class Lines:
         self._render = _json_lines if form == "json" else _console_lines
         self._heard = level in {"debug", "info"}
 
-    def write(self, event: str, at: float, records: Iterable[Mapping[str, Any]]) -> None:
+    def write(
+        self,
+        event: str,
+        at: float,
+        records: Iterable[Mapping[str, Any]],
+        *,
+        shared: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
         """Write one line per record.
 
         Args:
             event: the event's name, `noun.verb_past`.
             at: Unix seconds, the same for all of them.
             records: what is known, without payload or secret; none of them empty.
+            shared: what is true of every one of them.
         """
         if not self._heard:
             return
-        head = {"timestamp": stamp(at), "level": "info", "event": event}
+        head = {"timestamp": stamp(at), "level": "info", "event": event, **shared}
         self._out.write(self._render(head, records))
         self._out.flush()
 
@@ -164,7 +173,10 @@ def _json_lines(head: Mapping[str, Any], records: Iterable[Mapping[str, Any]]) -
 
 
 def _console_lines(head: Mapping[str, Any], records: Iterable[Mapping[str, Any]]) -> bytes:
-    start = f"{head['timestamp']} [{head['level']:<8}] {head['event']:<30} "
+    timestamp, level, event, *shared = head.values()
+    names = list(head)[3:]
+    start = f"{timestamp} [{level:<8}] {event:<30} "
+    start += "".join(f"{name}={value} " for name, value in zip(names, shared, strict=True))
     lines = (
         start + " ".join(f"{name}={value}" for name, value in record.items()) for record in records
     )

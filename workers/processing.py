@@ -8,7 +8,7 @@ any point, or be overtaken, and every event still has its effect once.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import uniform
 from typing import Final, Protocol
@@ -20,13 +20,20 @@ from rq.timeouts import JobTimeoutException
 from receiver.errors import EventError, NewerWireError
 from receiver.event import Event, from_wire
 from workers.alert import Alert
-from workers.handlers import Context, Handler
+from workers.alerting.bursts import burst
+from workers.handlers import Burst, Context, Handler, Policy
 from workers.ledger.transitions import Claim, Effect, Ledger, Seen, Settlement, Verdict
 from workers.metrics import Outcome, WorkerMetrics
 from workers.self_alerts import dead_letter
 from workers.settings import WorkerSettings
 
 SLICE: Final = 64
+HANDFUL: Final = 32
+"""Events that are started in one round trip."""
+
+PATIENCE: Final = 0.05
+"""Seconds for which a decision may wait for its neighbours' before it is written."""
+
 NEWER_WIRE_PATIENCE: Final = 3_600.0
 NEWER_WIRE_DELAY: Final = 60.0
 JITTER: Final = 0.2
@@ -36,6 +43,13 @@ BODY_MISSING: Final = "body_missing"
 HANDLER_ERROR: Final = "handler_error"
 HANDLER_TIMEOUT: Final = "handler_timeout"
 HANDED_BACK: Final = "handed_back"
+
+_OUTCOMES: Final = {
+    Verdict.DONE: Outcome.DONE,
+    Verdict.RETRY: Outcome.RETRY,
+    Verdict.BACK: Outcome.RETRY,
+    Verdict.DEAD: Outcome.DEAD,
+}
 
 _log = structlog.get_logger("workers.processing")
 
@@ -58,6 +72,20 @@ class _Tally:
         self.outcomes[outcome] = self.outcomes.get(outcome, 0) + 1
 
 
+class _Shift:
+    """One slice at work: what is claimed and not settled, and what waits to be written."""
+
+    def __init__(
+        self, job_id: str, leased: float, tally: _Tally, claims: Mapping[str, Claim]
+    ) -> None:
+        self.job_id = job_id
+        self.leased = leased
+        self.tally = tally
+        self.kinds = {key: claim.kind for key, claim in claims.items()}
+        self.unsettled = dict(claims)
+        self.pending: list[Settlement] = []
+
+
 class Processor:
     """Processes the events of one job at a time; times are Unix seconds."""
 
@@ -67,6 +95,7 @@ class Processor:
         ledger: Ledger,
         handlers: Mapping[str, Handler],
         routing: RoutesAlerts,
+        policy: Policy,
         metrics: WorkerMetrics,
         settings: WorkerSettings,
         stopping: Callable[[], bool],
@@ -76,6 +105,7 @@ class Processor:
         self._ledger = ledger
         self._handlers = handlers
         self._routing = routing
+        self._policy = policy
         self._metrics = metrics
         self._settings = settings
         self._stopping = stopping
@@ -106,30 +136,76 @@ class Processor:
         return self._stopping() or self._clock() - began > self._budget
 
     def _slice(self, job_id: str, keys: Sequence[str], began: float, tally: _Tally) -> None:
-        """Work through one slice; each settle also starts the event that follows."""
-        lease = self._settings.lease
+        """Work through one slice, a handful of events to a round trip."""
         leased = self._clock()
-        claims = self._ledger.claim(job_id, keys, now=leased, lease=lease)
-        pending: list[Settlement] = []
-        for index, claim in enumerate(claims):
-            now = self._clock()
-            found = _hand_back(claim, now) if self._enough(began) else self._open(claim, now)
-            if isinstance(found, Settlement):
-                pending.append(found)
-                continue
-            rest = claims[index + 1 :] if now - leased > lease / 3 else ()
-            leased = now if rest else leased
-            written = self._ledger.settle(
-                pending, now=now, job_id=job_id, lease=lease, start=claim, renew=rest
-            )
-            self._count(pending, written.settled, claims, tally)
-            pending = []
-            if written.started:
-                pending.append(self._attempt(claim, found))
+        claims = self._ledger.claim(job_id, keys, now=leased, lease=self._settings.lease)
+        shift = _Shift(job_id, leased, tally, {claim.key: claim for claim in claims})
+        for some in self._handfuls(claims):
+            self._work(shift, some, began)
+        self._write(shift)
+
+    def _handfuls(self, claims: Sequence[Claim]) -> Iterator[Sequence[Claim]]:
+        """Yield the claims a few at a time; an event on its last attempt starts alone.
+
+        The attempt is counted before the handler runs. A worker that is lost costs those behind
+        it in the handful an attempt that they never had, once: they come back in jobs of one.
+        """
+        last = self._settings.max_attempts - 1
+        several: list[Claim] = []
+        for claim in claims:
+            if claim.attempts >= last:
+                yield [claim]
             else:
-                tally.add(Outcome.OVERTAKEN)
-        written = self._ledger.settle(pending, now=self._clock(), job_id=job_id, lease=lease)
-        self._count(pending, written.settled, claims, tally)
+                several.append(claim)
+        for at in range(0, len(several), HANDFUL):
+            yield several[at : at + HANDFUL]
+
+    def _work(self, shift: _Shift, claims: Sequence[Claim], began: float) -> None:
+        events: list[tuple[Claim, Event]] = []
+        for claim in claims:
+            now = self._clock()
+            enough = self._enough(began)
+            found = _hand_back(claim, now, Verdict.RETRY) if enough else self._open(claim, now)
+            if isinstance(found, Settlement):
+                shift.pending.append(found)
+            else:
+                events.append((claim, found))
+        started = self._write(shift, [claim for claim, _ in events])
+        written = self._clock()
+        for (claim, event), ours in zip(events, started, strict=True):
+            if not ours:
+                shift.unsettled.pop(claim.key, None)
+                shift.tally.add(Outcome.OVERTAKEN)
+                continue
+            if self._enough(began):
+                shift.pending.append(_hand_back(claim, self._clock(), Verdict.BACK))
+                continue
+            shift.pending.append(self._attempt(claim, event))
+            # What a handler decided does not wait for its neighbours when they are slow.
+            if self._clock() - written > PATIENCE:
+                self._write(shift)
+                written = self._clock()
+
+    def _write(self, shift: _Shift, starts: Sequence[Claim] = ()) -> list[bool]:
+        """Write what is pending, count the starts, and keep the leases of the rest alive."""
+        now, lease = self._clock(), self._settings.lease
+        if not shift.pending and not starts:
+            return []
+        for item in shift.pending:
+            shift.unsettled.pop(item.key, None)
+        due = now - shift.leased > lease / 3
+        written = self._ledger.settle(
+            shift.pending,
+            now=now,
+            job_id=shift.job_id,
+            lease=lease,
+            starts=starts,
+            renew=list(shift.unsettled.values()) if due else (),
+        )
+        shift.leased = now if due else shift.leased
+        self._count(shift, written.settled)
+        shift.pending = []
+        return written.started
 
     def _open(self, claim: Claim, now: float) -> Event | Settlement:
         """Return the event, or its end when no attempt could help it.
@@ -162,11 +238,26 @@ class Processor:
 
     def _decide(self, claim: Claim, event: Event) -> Settlement:
         began = self._clock()
-        context = Context(now=began, deadline=began + self._settings.handler_timeout)
+        deadline = began + self._settings.handler_timeout
+        context = Context(now=began, deadline=deadline, policy=self._policy)
         decision = self._handlers[claim.kind](event, context)
         effects = self._routing.effects(decision.alerts, began)
+        if decision.burst is not None:
+            effects.append(self._counted(decision.burst, began))
         self._metrics.handler_seconds.labels(claim.kind).observe(self._clock() - began)
         return Settlement(claim.key, claim.fence, Verdict.DONE, decision.summary, effects=effects)
+
+    def _counted(self, found: Burst, now: float) -> Effect:
+        """Return the write that counts the event, and tells on-call if it makes a burst."""
+        return burst(
+            self._settings.key_prefix,
+            found.of,
+            member=found.event_key,
+            at=found.received_at,
+            window=found.window,
+            least=found.least,
+            effects=self._routing.effects(found.alerts, now),
+        )
 
     def _failed(self, claim: Claim, reason: str) -> Settlement:
         attempts = claim.attempts + 1
@@ -194,24 +285,17 @@ class Processor:
         new_id = f"rest-{uuid4().hex}"
         self._ledger.requeue(seen, queue=queue, job_id=new_id, now=self._clock())
 
-    def _count(
-        self,
-        settlements: Sequence[Settlement],
-        held: Sequence[bool],
-        claims: Sequence[Claim],
-        tally: _Tally,
-    ) -> None:
-        kinds = {claim.key: claim.kind for claim in claims}
-        for item, written in zip(settlements, held, strict=True):
-            outcome = Outcome(item.verdict.value) if written else Outcome.OVERTAKEN
-            tally.add(outcome)
-            self._metrics.handled.labels(kinds[item.key], outcome).inc()
+    def _count(self, shift: _Shift, held: Sequence[bool]) -> None:
+        for item, written in zip(shift.pending, held, strict=True):
+            outcome = _OUTCOMES[item.verdict] if written else Outcome.OVERTAKEN
+            shift.tally.add(outcome)
+            self._metrics.handled.labels(shift.kinds[item.key], outcome).inc()
             if outcome in {Outcome.DEAD, Outcome.RETRY}:
                 _log.warning(f"event.{outcome.value}", event_key=item.key, reason=item.reason)
 
 
-def _hand_back(claim: Claim, now: float) -> Settlement:
-    return _retry(claim, HANDED_BACK, now)
+def _hand_back(claim: Claim, now: float, verdict: Verdict) -> Settlement:
+    return Settlement(claim.key, claim.fence, verdict, HANDED_BACK, now)
 
 
 def _retry(claim: Claim, reason: str, next_at: float) -> Settlement:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from receiver.errors import Flaw
@@ -39,6 +39,38 @@ _Alike = tuple[Answer, str | None, str | None, str | None, Flaw | None]
 """What requests that are counted together share: answer, endpoint, key label, kind, flaw."""
 
 
+class _Tally:
+    """The counters that move with each request of a kind, and the fields that such lines share.
+
+    Looking a counter up by its labels costs more than counting; there are few kinds of request.
+    """
+
+    __slots__ = ("_counters", "shared")
+
+    def __init__(self, metrics: Metrics, alike: _Alike) -> None:
+        answer, endpoint, label, kind, flaw = alike
+        self.shared: dict[str, Any] = {"status": answer.status, "reason": answer.reason}
+        self._counters = [metrics.answered.labels(str(answer.status), answer.reason)]
+        if label is not None:
+            self.shared |= {"endpoint": endpoint, "key": label}
+            self._counters.append(metrics.verified.labels(endpoint, label))
+        if kind is not None:
+            self.shared["type"] = kind
+        if flaw is not None:
+            self.shared["flaw"] = flaw
+        if answer is ACCEPTED:
+            self._counters.append(metrics.accepted.labels(kind))
+        elif answer is DUPLICATE:
+            self._counters.append(metrics.duplicates.labels(kind))
+        elif answer is QUARANTINED and flaw is not None:
+            self._counters.append(metrics.quarantined.labels(flaw.value))
+
+    def add(self, count: int) -> None:
+        """Count so many requests."""
+        for counter in self._counters:
+            counter.inc(count)
+
+
 class Journal:
     """Counts and logs answered requests, a batch at a time."""
 
@@ -49,6 +81,7 @@ class Journal:
         self._lines = lines
         self._clock = clock
         self._entries: list[Entry] = []
+        self._tallies: dict[_Alike, _Tally] = {}
 
     def add(self, entry: Entry) -> None:
         """Take an answered request; it is counted and logged before the loop's next turn ends."""
@@ -60,46 +93,38 @@ class Journal:
         """Count and log what was taken."""
         entries, self._entries = self._entries, []
         self._metrics.request_seconds.observe([entry.seconds for entry in entries])
-        alike: dict[_Alike, int] = {}
-        records = []
+        groups: dict[_Alike, list[Mapping[str, Any]]] = {}
         for entry in entries:
             event = entry.event
             kind = None if event is None else kind_of(event.type)
-            group = (entry.answer, entry.endpoint, entry.label, kind, entry.flaw)
-            alike[group] = alike.get(group, 0) + 1
-            records.append(_record(entry, kind))
-        for group, count in alike.items():
-            self._count(group, count)
-        self._lines.write("request.answered", self._clock(), records)
+            alike = (entry.answer, entry.endpoint, entry.label, kind, entry.flaw)
+            records = groups.get(alike)
+            if records is None:
+                records = groups[alike] = []
+            records.append(_record(entry))
+        now = self._clock()
+        for alike, records in groups.items():
+            tally = self._tally(alike)
+            tally.add(len(records))
+            self._lines.write("request.answered", now, records, shared=tally.shared)
 
-    def _count(self, group: _Alike, count: int) -> None:
-        answer, endpoint, label, kind, flaw = group
-        metrics = self._metrics
-        metrics.answered.labels(str(answer.status), answer.reason).inc(count)
-        if label is not None:
-            metrics.verified.labels(endpoint, label).inc(count)
-        if answer is ACCEPTED:
-            metrics.accepted.labels(kind).inc(count)
-        elif answer is DUPLICATE:
-            metrics.duplicates.labels(kind).inc(count)
-        elif answer is QUARANTINED and flaw is not None:
-            metrics.quarantined.labels(flaw.value).inc(count)
+    def _tally(self, alike: _Alike) -> _Tally:
+        tally = self._tallies.get(alike)
+        if tally is None:
+            tally = self._tallies[alike] = _Tally(self._metrics, alike)
+        return tally
 
 
-def _record(entry: Entry, kind: str | None) -> dict[str, Any]:
-    """Render what is known; a stranger's strings (paths, unproven ids) are not."""
-    answer, event = entry.answer, entry.event
-    record: dict[str, Any] = {"status": answer.status, "reason": answer.reason}
-    if entry.label is not None:
-        record["endpoint"] = entry.endpoint
-        record["key"] = entry.label
-    if event is not None:
-        record["type"] = kind
-        record["event_id"] = event.id[:MAX_ID_CHARS]
-        record["correlation_id"] = event.correlation_id
-        record["instance_id"] = event.instance_id
-    if entry.flaw is not None:
-        record["flaw"] = entry.flaw
-    record["bytes"] = entry.size
-    record["duration_ms"] = round(entry.seconds * 1000, 3)
-    return record
+def _record(entry: Entry) -> dict[str, Any]:
+    """Return what only this line says; a stranger's strings (paths, unproven ids) are not in it."""
+    event = entry.event
+    milliseconds = round(entry.seconds * 1000, 3)
+    if event is None:
+        return {"bytes": entry.size, "duration_ms": milliseconds}
+    return {
+        "event_id": event.id[:MAX_ID_CHARS],
+        "correlation_id": event.correlation_id,
+        "instance_id": event.instance_id,
+        "bytes": entry.size,
+        "duration_ms": milliseconds,
+    }

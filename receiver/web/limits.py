@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final, NamedTuple
+from collections.abc import Awaitable, Coroutine, Generator
+from typing import Any, Final, NamedTuple
 
 from starlette.types import Message, Receive
 
@@ -69,6 +70,22 @@ class Deadlines:
         self._armed = False
 
 
+class _Resumed:
+    """An awaitable that goes on where the first step of another one stopped."""
+
+    def __init__(self, waiting: Generator[Any, None, Message], pending: Any) -> None:
+        self._waiting = waiting
+        self._pending = pending
+
+    def __await__(self) -> Generator[Any, None, Message]:
+        try:
+            yield self._pending
+        except BaseException as error:  # noqa: BLE001  # whatever it is, it is meant for the other
+            self._waiting.throw(error)
+            raise
+        return (yield from self._waiting)
+
+
 class BodyReader:
     """Reads bodies within the limits."""
 
@@ -90,21 +107,33 @@ class BodyReader:
         """
         if declared is not None and declared > self._limits.max_body_bytes:
             raise RequestError(Offence.BODY_TOO_LARGE)
+        waiting = receive().__await__()
+        try:
+            pending = next(waiting)
+        except StopIteration as arrived:
+            # The body came with its headers, as nearly every one does: there is nothing to time.
+            message: Message = arrived.value
+            if message["type"] == "http.request" and not message.get("more_body", False):
+                return self._bounded(message.get("body", b""))
+            return await self._timed(self._rest(receive, message))
+        return await self._timed(self._rest_after(receive, _Resumed(waiting, pending)))
+
+    async def _timed(self, reading: Coroutine[Any, Any, bytes]) -> bytes:
+        """Read on under a deadline."""
         task = asyncio.current_task()
         assert task is not None
         self._deadlines.enter(task)
         try:
-            message = await receive()
-            body: bytes = message.get("body", b"")
-            if message["type"] == "http.request" and not message.get("more_body", False):
-                return self._bounded(body)
-            return await self._rest(receive, message)
+            return await reading
         except asyncio.CancelledError:
             if self._deadlines.expired(task):
                 raise RequestError(Offence.BODY_TIMEOUT) from None
             raise
         finally:
             self._deadlines.leave(task)
+
+    async def _rest_after(self, receive: Receive, first: Awaitable[Message]) -> bytes:
+        return await self._rest(receive, await first)
 
     def _bounded(self, body: bytes) -> bytes:
         if len(body) > self._limits.max_body_bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 import structlog
 from starlette.types import Receive, Scope, Send
@@ -98,13 +98,13 @@ class Webhook:
     async def _receive(self, scope: Scope, receive: Receive, entry: Entry) -> Answer:
         if scope["method"] != "POST":
             raise RequestError(Offence.METHOD_NOT_ALLOWED)
-        head = scan(scope["headers"])
-        raw = await self._reader.read(receive, head.declared)
+        signed, declared = scan(scope["headers"])
+        raw = await self._reader.read(receive, declared)
         entry.size = len(raw)
         received_at = self._clock()
         params = scope.get("path_params")
         endpoint = params.get("endpoint", DEFAULT_ENDPOINT) if params else DEFAULT_ENDPOINT
-        entry.label = self._keyring.verify(endpoint, raw, head.signature).label
+        entry.label = self._keyring.verify(endpoint, raw, signed).label
         entry.endpoint = endpoint
         submission = self._judge(raw, endpoint, entry.label, received_at)
         entry.event = submission.event
@@ -146,15 +146,8 @@ class NotFound:
         self._journal.add(entry)
 
 
-class Head(NamedTuple):
-    """What the headers say: the signature, and the body's length if it is declared."""
-
-    signature: bytes | None
-    declared: int | None
-
-
-def scan(headers: Iterable[tuple[bytes, bytes]]) -> Head:
-    """Find the two headers that matter, in one pass."""
+def scan(headers: Iterable[tuple[bytes, bytes]]) -> tuple[bytes | None, int | None]:
+    """Return the signature and the declared length of the body, found in one pass."""
     found: bytes | None = None
     declared: int | None = None
     for name, value in headers:
@@ -162,7 +155,7 @@ def scan(headers: Iterable[tuple[bytes, bytes]]) -> Head:
             found = value if found is None else _AMBIGUOUS
         elif name == b"content-length" and value.isdigit():
             declared = int(value[:_MAX_DIGITS])
-    return Head(found, declared)
+    return found, declared
 
 
 async def _send_and_linger(answer: Answer, receive: Receive, send: Send) -> None:

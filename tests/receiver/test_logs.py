@@ -38,7 +38,7 @@ def test_one_shape(out: io.BytesIO) -> None:
 
     structlog.get_logger("any").warning("key.faded", endpoint="é")
     logging.getLogger("uvicorn.error").error("bad %s", "luck")
-    canonical.write("request.answered", 1.5, [{"status": 202}, {"status": 401}])
+    canonical.write("request.answered", 1.5, [{"bytes": 1}, {"bytes": 2}], shared={"status": 202})
 
     found = lines(out)
     assert [list(line)[:3] for line in found] == [["timestamp", "level", "event"]] * 4
@@ -52,8 +52,8 @@ def test_one_shape(out: io.BytesIO) -> None:
             "logger": "uvicorn.error",
             "message": "bad luck",
         },
-        {"timestamp": "", "level": "info", "event": "request.answered", "status": 202},
-        {"timestamp": "", "level": "info", "event": "request.answered", "status": 401},
+        {"timestamp": "", "level": "info", "event": "request.answered", "status": 202, "bytes": 1},
+        {"timestamp": "", "level": "info", "event": "request.answered", "status": 202, "bytes": 2},
     ]
 
 

@@ -1,11 +1,11 @@
--- Write outcomes and their effects, each only if its fence still holds, then start one event.
+-- Write outcomes and their effects, each only if its fence still holds, then start others.
 --
 -- ARGV: prefix, now, seconds a settled body lives, seconds of the dedup window,
 --       how many settled events stay listed, job id, lease end,
---   number of outcomes, each: key, fence, verdict (done|retry|dead), reason, next_at,
+--   number of outcomes, each: key, fence, verdict (done|retry|back|dead), reason, next_at,
 --     number of effects, each: name, number of arguments, argument ...
 --   number of renewals, each: key, fence
---   number of starts (0 or 1), each: key, fence
+--   number of starts, each: key, fence
 -- Returns: one number per outcome (1 written, 0 the fence was lost), then one per start.
 
 local cursor = 1
@@ -69,6 +69,7 @@ for _ = 1, tonumber(take()) do
     elseif verdict == 'dead' then
       give_up(key, record, reason)
     else
+      if verdict == 'back' then record.attempts = record.attempts - 1 end
       postpone(key, record, reason, next_at)
     end
   end

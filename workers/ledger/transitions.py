@@ -35,6 +35,8 @@ class Verdict(StrEnum):
 
     DONE = "done"
     RETRY = "retry"
+    BACK = "back"
+    """Its start was counted, but its handler never ran: the attempt is taken back."""
     DEAD = "dead"
 
 
@@ -71,10 +73,10 @@ class Settlement(NamedTuple):
 
 
 class Written(NamedTuple):
-    """What a settle did: which settlements held their fence, and whether the start did."""
+    """What a settle did: which settlements held their fence, and which starts did."""
 
     settled: list[bool]
-    started: bool
+    started: list[bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +118,10 @@ class Ledger:
         now: float,
         job_id: str,
         lease: float,
-        start: Claim | None = None,
+        starts: Sequence[Claim] = (),
         renew: Sequence[Claim] = (),
     ) -> Written:
-        """Write outcomes with their effects, renew leases, count the start of one attempt."""
+        """Write outcomes with their effects, renew leases, count the starts of attempts."""
         args: list[Any] = [self._keys.prefix, now, SETTLED_BODY_TTL, self._dedup]
         args += [LISTED_SETTLED, job_id, now + lease, len(settlements)]
         for item in settlements:
@@ -127,10 +129,10 @@ class Ledger:
             args += _effect_args(item.effects)
         args.append(len(renew))
         args += [part for claim in renew for part in (claim.key, claim.fence)]
-        args += [0] if start is None else [1, start.key, start.fence]
+        args.append(len(starts))
+        args += [part for claim in starts for part in (claim.key, claim.fence)]
         answers = [bool(answer) for answer in self._settle(args=args)]
-        settled = answers[: len(settlements)]
-        return Written(settled, started=start is not None and answers[-1])
+        return Written(answers[: len(settlements)], answers[len(settlements) :])
 
     def apply(self, effects: Sequence[Effect]) -> None:
         """Write effects that belong to no event, such as the tick's own alerts."""

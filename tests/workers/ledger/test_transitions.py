@@ -91,9 +91,9 @@ def test_a_start_counts_the_attempt_and_renews_the_lease(
     [key] = accept(redis_url, 1)
     claim = claimed(ledger, redis, key)
 
-    written = ledger.settle([], now=NOW + 5, job_id="job", lease=LEASE, start=claim)
+    written = ledger.settle([], now=NOW + 5, job_id="job", lease=LEASE, starts=[claim])
 
-    assert written.started
+    assert written.started == [True]
     held = record(redis, key)
     assert (held["attempts"], held["lease"]) == (1, NOW + 35)
 
@@ -104,9 +104,9 @@ def test_a_start_without_the_fence_is_refused(redis: Redis, redis_url: str, ledg
     late = claimed(ledger, redis, key)
     claimed(ledger, redis, key, now=NOW + LEASE + 1)
 
-    written = ledger.settle([], now=NOW, job_id="job", lease=LEASE, start=late)
+    written = ledger.settle([], now=NOW, job_id="job", lease=LEASE, starts=[late])
 
-    assert not written.started
+    assert written.started == [False]
     assert "attempts" not in record(redis, key)
 
 
@@ -191,6 +191,7 @@ def test_the_law_holds_after_every_verdict(
     """Accepted + released = done + dead + discarded + in flight, whatever happened."""
     keys = accept(redis_url, 5)
     claim = claimed(ledger, redis, keys[0])
+    ledger.settle([], now=NOW, job_id="job", lease=LEASE, starts=[claim])
 
     settle(ledger, Settlement(claim.key, claim.fence, verdict, "why", NOW))
 

@@ -155,7 +155,7 @@ def job_fields(
     fields = dict(_rq_fields(function, queue, timeout))
     moment = utcformat(rq_now())
     fields["created_at"] = fields["enqueued_at"] = moment
-    call = JSONSerializer.dumps((function, None, tuple(args), {}))
+    call: bytes = JSONSerializer.dumps((function, None, tuple(args), {}))  # type: ignore[no-untyped-call]
     # As zlib.compress, but without its 268 KB of work space, which costs more than the work.
     packer = zlib.compressobj(zlib.Z_DEFAULT_COMPRESSION, zlib.DEFLATED, _WINDOW_BITS, _MEMORY)
     fields["data"] = packer.compress(call) + packer.flush()
@@ -204,7 +204,7 @@ def enqueue(redis: Redis, jobs: Sequence[JobFields]) -> None:
         pipe.execute()
 
 
-def new_record(
+def new_record(  # noqa: PLR0917  # once per event: keywords cost more than the text
     digest: str, kind: str, received_at: float, label: str, job_id: str, now: float
 ) -> str:
     """Return the ledger record of a new event: one JSON string, which the scripts decode.

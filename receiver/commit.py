@@ -71,9 +71,9 @@ class Committer:
 
     async def _run(self, args: list[Any], wait_ms: int | None) -> list[int]:
         """Send the script and the wait in one write; read both answers."""
-        packed = hiredis.pack_command(("EVALSHA", self._sha, 0, *args))
+        packed = _pack("EVALSHA", self._sha, 0, *args)
         if wait_ms is not None:
-            packed += hiredis.pack_command(("WAITAOF", 1, 0, wait_ms))
+            packed += _pack("WAITAOF", 1, 0, wait_ms)
         connection = await self._connected()
         try:
             await connection.send_packed_command([packed], check_health=False)
@@ -95,8 +95,10 @@ class Committer:
 
     async def _connected(self) -> AbstractConnection:
         if self._connection is None:
-            self._connection = await self._redis.connection_pool.get_connection()
-        return self._connection
+            pool: Any = self._redis.connection_pool
+            self._connection = await pool.get_connection()
+        connection: AbstractConnection = self._connection
+        return connection
 
     async def _unavailable(self, error: Exception) -> UnavailableError:
         """Name the shortage; after a failover the old connections lead to a replica."""
@@ -116,6 +118,11 @@ class Committer:
         if connection is not None:
             await connection.disconnect()
             await self._redis.connection_pool.release(connection)
+
+
+def _pack(*command: Any) -> bytes:
+    packed: bytes = hiredis.pack_command(command)
+    return packed
 
 
 async def _replies(connection: AbstractConnection, count: int) -> tuple[Any, Any]:

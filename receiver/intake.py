@@ -17,8 +17,8 @@ import structlog
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import RedisError
 
-from receiver.broker import Keys
 from receiver.batch import Outcome, Submission
+from receiver.broker import Keys
 from receiver.commit import MAX_BYTES, MAX_EVENTS, Committer
 from receiver.errors import SettingsError, Shortage, UnavailableError
 from receiver.settings import ReceiverSettings

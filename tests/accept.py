@@ -11,8 +11,8 @@ import orjson
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
-from receiver.broker import Keys
 from receiver.batch import Outcome, Submission
+from receiver.broker import Keys
 from receiver.commit import Committer
 from receiver.errors import Flaw
 from receiver.event import DEFAULT_ENDPOINT, parse

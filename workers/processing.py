@@ -20,8 +20,7 @@ from rq.timeouts import JobTimeoutException
 from receiver.errors import EventError, NewerWireError
 from receiver.event import Event, from_wire
 from workers.alert import Alert
-from workers.alerting.bursts import burst
-from workers.handlers import Burst, Context, Handler, Policy
+from workers.handlers import Context, Handler
 from workers.ledger.transitions import Claim, Effect, Ledger, Seen, Settlement, Verdict
 from workers.metrics import Outcome, WorkerMetrics
 from workers.self_alerts import dead_letter
@@ -44,12 +43,13 @@ HANDLER_ERROR: Final = "handler_error"
 HANDLER_TIMEOUT: Final = "handler_timeout"
 HANDED_BACK: Final = "handed_back"
 
-_OUTCOMES: Final = {
+OUTCOMES: Final = {
     Verdict.DONE: Outcome.DONE,
     Verdict.RETRY: Outcome.RETRY,
     Verdict.BACK: Outcome.RETRY,
     Verdict.DEAD: Outcome.DEAD,
 }
+"""How each verdict is counted."""
 
 _log = structlog.get_logger("workers.processing")
 
@@ -95,7 +95,6 @@ class Processor:
         ledger: Ledger,
         handlers: Mapping[str, Handler],
         routing: RoutesAlerts,
-        policy: Policy,
         metrics: WorkerMetrics,
         settings: WorkerSettings,
         stopping: Callable[[], bool],
@@ -105,7 +104,6 @@ class Processor:
         self._ledger = ledger
         self._handlers = handlers
         self._routing = routing
-        self._policy = policy
         self._metrics = metrics
         self._settings = settings
         self._stopping = stopping
@@ -239,25 +237,11 @@ class Processor:
     def _decide(self, claim: Claim, event: Event) -> Settlement:
         began = self._clock()
         deadline = began + self._settings.handler_timeout
-        context = Context(now=began, deadline=deadline, policy=self._policy)
+        context = Context(now=began, deadline=deadline)
         decision = self._handlers[claim.kind](event, context)
         effects = self._routing.effects(decision.alerts, began)
-        if decision.burst is not None:
-            effects.append(self._counted(decision.burst, began))
         self._metrics.handler_seconds.labels(claim.kind).observe(self._clock() - began)
         return Settlement(claim.key, claim.fence, Verdict.DONE, decision.summary, effects=effects)
-
-    def _counted(self, found: Burst, now: float) -> Effect:
-        """Return the write that counts the event, and tells on-call if it makes a burst."""
-        return burst(
-            self._settings.key_prefix,
-            found.of,
-            member=found.event_key,
-            at=found.received_at,
-            window=found.window,
-            least=found.least,
-            effects=self._routing.effects(found.alerts, now),
-        )
 
     def _failed(self, claim: Claim, reason: str) -> Settlement:
         attempts = claim.attempts + 1
@@ -287,7 +271,7 @@ class Processor:
 
     def _count(self, shift: _Shift, held: Sequence[bool]) -> None:
         for item, written in zip(shift.pending, held, strict=True):
-            outcome = _OUTCOMES[item.verdict] if written else Outcome.OVERTAKEN
+            outcome = OUTCOMES[item.verdict] if written else Outcome.OVERTAKEN
             shift.tally.add(outcome)
             self._metrics.handled.labels(shift.kinds[item.key], outcome).inc()
             if outcome in {Outcome.DEAD, Outcome.RETRY}:

@@ -80,7 +80,7 @@ class _Resumed:
     def __await__(self) -> Generator[Any, None, Message]:
         try:
             yield self._pending
-        except BaseException as error:  # noqa: BLE001  # whatever it is, it is meant for the other
+        except BaseException as error:  # whatever it is, it is meant for the other
             self._waiting.throw(error)
             raise
         return (yield from self._waiting)

@@ -7,12 +7,7 @@ import re
 from importlib import import_module
 
 import pytest
-from redis import Redis
-from rq import Queue, Retry
-from rq.job import Job
-from rq.serializers import JSONSerializer
 
-from receiver import broker
 from tests.servers import ROOT
 from workers import jobs
 from workers.metrics import JOB_FUNCTIONS
@@ -47,32 +42,3 @@ def test_every_job_is_counted() -> None:
 
     assert functions == set(JOB_FUNCTIONS)
     assert {name.rpartition(".")[2] for name in NAMED} == functions
-
-
-def test_job_hash_is_what_rq_writes(redis: Redis) -> None:
-    """A job of ours has field by field what `Queue.enqueue` itself would have written."""
-    ours = broker.job_fields(
-        broker.PROCESS_EVENTS, [["a" * 64]], queue=broker.EVENTS, job_id="ours"
-    )
-    broker.enqueue(redis, [ours])
-    template = Job.fetch("ours", redis, JSONSerializer)
-    queue = Queue(broker.EVENTS, connection=redis, serializer=JSONSerializer)
-    theirs = queue.enqueue(
-        broker.PROCESS_EVENTS,
-        ["a" * 64],
-        job_id="theirs",
-        job_timeout=template.timeout,
-        result_ttl=template.result_ttl,
-        failure_ttl=template.failure_ttl,
-        description=template.description,
-        retry=Retry(max=broker.RETRIES_OF_A_LOST_WORKER),
-    )
-
-    written, expected = (redis.hgetall(f"rq:job:{name}") for name in ("ours", "theirs"))
-
-    clocks = {b"created_at", b"enqueued_at"}
-    assert written.keys() == expected.keys()
-    assert {name for name in expected if written[name] != expected[name]} <= clocks
-    assert template.args == list(theirs.args)
-    assert queue.job_ids == ["ours", "theirs"]
-    assert redis.smembers("rq:queues") == {b"rq:queue:events"}

@@ -10,8 +10,8 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from rq import Queue
 
-from receiver.broker import accept_script
 from receiver.batch import QUARANTINE_BODIES, Outcome, quarantine_key
+from receiver.broker import accept_script
 from receiver.commit import Committer
 from receiver.errors import Flaw, UnavailableError
 from receiver.event import KINDS, body_digest, from_wire, safe_key

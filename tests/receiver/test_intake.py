@@ -11,8 +11,8 @@ import pytest
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
-from receiver.broker import connect_async
 from receiver.batch import Outcome, Submission
+from receiver.broker import connect_async
 from receiver.commit import MAX_EVENTS
 from receiver.errors import SettingsError, UnavailableError
 from receiver.intake import MAX_WAITING, CommitReport, Intake

@@ -109,9 +109,7 @@ class Operator:
             key = safe_key(row.endpoint, f"{event.id}\n{row.digest}")
         wire = to_wire(row.body, endpoint=row.endpoint, received_at=now)
         job = process_job([key], queue=QUEUE_OF[event.kind], job_id=f"release-{uuid4().hex}")
-        record = new_record(
-            body_digest(row.body), event.kind, now, row.label, job.id, now
-        )
+        record = new_record(body_digest(row.body), event.kind, now, row.label, job.id, now)
         described: list[Any] = [row.key, key, record, wire]
         return self._act("release", [*described, queues_key(), *script_args(job)], now)
 

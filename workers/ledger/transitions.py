@@ -176,9 +176,7 @@ class Ledger:
             return []
         held = self._redis.mget([self._keys.event(key) for key in keys])
         records = [orjson.loads(record) if record else {} for record in held]
-        return [
-            record["kind"] if record.get("state") == "inflight" else None for record in records
-        ]
+        return [record["kind"] if record.get("state") == "inflight" else None for record in records]
 
 
 def process_job(keys: Sequence[str], *, queue: str, job_id: str) -> JobFields:

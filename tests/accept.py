@@ -33,13 +33,23 @@ def submission(
 
 def commit(url: str, batch: Sequence[Submission], *, now: float | None = None) -> list[Outcome]:
     """Commit one batch and return its outcomes."""
+    [outcomes] = commit_all(url, [batch], now=now)
+    return outcomes
 
-    async def run() -> list[Outcome]:
+
+def commit_all(
+    url: str, batches: Sequence[Sequence[Submission]], *, now: float | None = None
+) -> list[list[Outcome]]:
+    """Commit batches one after the other and return their outcomes."""
+
+    async def run() -> list[list[Outcome]]:
         redis = AsyncRedis.from_url(url)
+        committer = Committer(redis, KEYS)
         try:
             at = time.time() if now is None else now
-            return await Committer(redis, KEYS).commit(batch, now=at, wait_ms=None)
+            return [await committer.commit(batch, now=at, wait_ms=None) for batch in batches]
         finally:
+            await committer.close()
             await redis.aclose()
 
     return asyncio.run(run())

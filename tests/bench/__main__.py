@@ -40,7 +40,7 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="bench-", dir=OUT))
     # rewriting the append-only file would come and go on the core of the load
     redis = start_redis(config=["--auto-aof-rewrite-percentage", "0"])
-    starts = {name: partial(edge.comparison, name, redis, folder) for name in ("empty",)}
+    starts = {name: partial(edge.comparison, name, redis, folder) for name in ("empty", "same")}
     starts |= {"receiver": partial(edge.receiver, redis, folder)}
     starts |= {
         name: partial(edge.comparison, name, redis, folder) for name in ("enqueue", "threaded")

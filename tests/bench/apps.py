@@ -1,6 +1,7 @@
 """What is compared with: `python -m tests.bench.apps <name> <port>`, on the receiver's uvicorn.
 
 empty     answers 202 and does nothing else: what Starlette and uvicorn cost alone
+same      the same with the receiver's answer as its body, which an empty 202 does not have
 enqueue   what one would write first: verify, then `Queue.enqueue(unique=True)` per request
 threaded  the same with the blocking call in Starlette's thread pool
 """
@@ -33,6 +34,11 @@ async def empty(_: Request) -> Response:
     return Response(status_code=202)
 
 
+async def same(_: Request) -> Response:
+    """Answer at once, with the bytes that the receiver answers."""
+    return JSONResponse({"status": "accepted"}, 202)
+
+
 def enqueueing(queue: Queue, keys: list[signature.SigningKey], *, threaded: bool) -> Any:
     """Return an endpoint that verifies, reads the id and enqueues one unique job."""
 
@@ -58,8 +64,9 @@ def enqueueing(queue: Queue, keys: list[signature.SigningKey], *, threaded: bool
 
 def build(name: str) -> Starlette:
     """Return the application of that name."""
-    if name == "empty":
-        return Starlette(routes=[Route(PATH, empty, methods=["POST"])])
+    if name in {"empty", "same"}:
+        plain = empty if name == "empty" else same
+        return Starlette(routes=[Route(PATH, plain, methods=["POST"])])
     client = redis.Redis.from_url(os.environ["SYNAP_REDIS_URL"])
     queue = Queue("bench", connection=client, serializer=JSONSerializer)
     keys = [signature.SigningKey("bench", os.environ["SYNAP_WEBHOOK_SECRET"].encode())]

@@ -122,7 +122,7 @@ def in_turn(
     runs: dict[str, list[Run]] = {name: [] for name in starts}
     for number in range(rounds):
         for name, start in starts.items():
-            tag = f"{number:02d}{name[0]}"
+            tag = f"{number:02d}{name[:2]}"
             path = load.prepare(folder / "requests", FASTEST * seconds, tag=tag)
             redis.flush()
             with start() as edge:

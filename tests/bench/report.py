@@ -66,13 +66,16 @@ def edge_rows(runs: dict[str, list[Run]]) -> list[Row]:
     ours = middle(runs["receiver"])
     naive = max(("enqueue", "threaded"), key=lambda name: middle(runs[name])["requests_per_second"])
     to_empty, to_naive = ratio(runs, "receiver", "empty"), ratio(runs, "receiver", naive)
+    to_same = ratio(runs, "receiver", "same")
     rates = {name: middle(kept)["requests_per_second"] for name, kept in runs.items()}
     return [
         Row("an empty Starlette endpoint", f"{rates['empty']:,.0f} requests/s"),
+        Row("the same, answering the receiver's JSON", f"{rates['same']:,.0f} requests/s"),
         Row("verify, enqueue one RQ job each", f"{rates['enqueue']:,.0f} requests/s"),
         Row("the same in Starlette's thread pool", f"{rates['threaded']:,.0f} requests/s"),
         Row("the receiver, everything on", f"{rates['receiver']:,.0f} requests/s"),
         Row("… relative to the empty endpoint", f"{to_empty:.2f} x", "≥ 0.8", to_empty >= 0.8),
+        Row("… relative to the one with the same answer", f"{to_same:.2f} x"),
         Row("… relative to the faster of these", f"{to_naive:.1f} x", "≥ 6", to_naive >= 6),
         Row("… answered within, p50 / p99", f"{ours['p50_ms']:.1f} / {ours['p99_ms']:.1f} ms"),
         Row("… events per commit", f"{ours['events_per_commit']:.0f}"),

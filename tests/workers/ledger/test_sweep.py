@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from redis import Redis
 from rq import Queue
 from rq.serializers import JSONSerializer
 
-from tests.accept import KEYS, accept
-from tests.build import NOW
+from tests.accept import KEYS, accept, commit_all, submission
+from tests.build import NOW, make_event
 from tests.workers.ledger.test_transitions import claimed, job_of, settle
 from workers.ledger.sweep import Sweep
 from workers.ledger.transitions import Ledger, Settlement, Verdict
@@ -106,3 +107,19 @@ def test_a_new_sweeper_waits_before_it_judges(redis: Redis, redis_url: str, ledg
     sweep = sweep_of(redis, ledger)
 
     assert [sweep.run(NOW + 7_200), sweep.run(NOW + 7_229), sweep.run(NOW + 7_230)] == [0, 0, 1]
+
+
+@pytest.mark.timeout(120)
+def test_a_backlog_of_100_000_is_not_multiplied(
+    redis: Redis, redis_url: str, ledger: Ledger
+) -> None:
+    """A sweep over a hundred thousand waiting events pushes nothing, within a second or two."""
+    bodies = [make_event(event_id=f"evt_{n}", data={}) for n in range(100_000)]
+    batches = [bodies[at : at + 256] for at in range(0, len(bodies), 256)]
+    commit_all(redis_url, [[submission(body, now=NOW) for body in batch] for batch in batches])
+    sweep = sweep_of(redis, ledger)
+
+    requeued = [sweep.run(NOW + seconds) for seconds in (0, 60, 3_600)]
+
+    assert requeued == [0, 0, 0]
+    assert Queue("events-bulk", connection=redis).count == len(batches)

@@ -182,6 +182,7 @@ class Served:
 
     def __init__(self, app: Any, **options: Any) -> None:
         chosen: dict[str, Any] = {
+            "log_config": None,  # the default one would take uvicorn's loggers from the suite
             "log_level": "warning",
             "access_log": False,
             "lifespan": "on",

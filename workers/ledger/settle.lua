@@ -42,7 +42,6 @@ local function finish(key, record, reason)
     attempts = record.attempts, label = record.label, reason = reason }), 'EX', BODY_TTL)
   redis.call('ZREM', P .. ':inflight:' .. record.kind, key)
   redis.call('ZADD', P .. ':done', now, key)
-  count('done:' .. record.kind, 1)
 end
 
 local function postpone(key, record, reason, next_at)
@@ -52,7 +51,7 @@ local function postpone(key, record, reason, next_at)
 end
 
 local answers = {}
-local settled = false
+local finished, started = {}, false
 
 for _ = 1, tonumber(take()) do
   local key, fence, verdict, reason, next_at = take(), take(), take(), take(), take()
@@ -65,7 +64,7 @@ for _ = 1, tonumber(take()) do
   if record then
     if verdict == 'done' then
       finish(key, record, reason)
-      settled = true
+      finished[record.kind] = (finished[record.kind] or 0) + 1
     elseif verdict == 'dead' then
       give_up(key, record, reason)
     else
@@ -76,7 +75,7 @@ for _ = 1, tonumber(take()) do
   answers[#answers + 1] = record and 1 or 0
 end
 
-if settled then redis.call('ZREMRANGEBYRANK', P .. ':done', 0, -LISTED - 1) end
+if next(finished) then redis.call('ZREMRANGEBYRANK', P .. ':done', 0, -LISTED - 1) end
 
 for _ = 1, tonumber(take()) do
   local key, fence = take(), take()
@@ -94,9 +93,11 @@ for _ = 1, tonumber(take()) do
     record.attempts = (record.attempts or 0) + 1
     record.lease = tonumber(lease)
     write(key, record)
-    redis.call('ZADD', P .. ':running', lease, job)
+    started = true
   end
   answers[#answers + 1] = record and 1 or 0
 end
 
+if started then redis.call('ZADD', P .. ':running', lease, job) end
+for kind, times in pairs(finished) do count('done:' .. kind, times) end
 return answers

@@ -27,7 +27,9 @@ def test_contracts_hold() -> None:
     """Every contract of pyproject.toml is kept."""
     # As a process of its own: in this one it would set up logging for everybody.
     linter = Path(sys.executable).with_name("lint-imports")
-    done = subprocess.run([linter, "--no-cache"], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [linter, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
 
     assert done.returncode == 0, done.stdout
 

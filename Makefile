@@ -17,7 +17,7 @@ demo: setup  ## See the whole path with real processes (ONCE=1 ends by itself)
 	@ONCE=$(ONCE) $(BIN)/python -m tests.demo
 
 test: setup  ## Run the suite
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 4 --dist loadfile $(ARGS)
 
 check: setup  ## Lint, types, import contracts
 	@$(BIN)/ruff check
@@ -31,7 +31,7 @@ bench: setup  ## Measure (FULL=1: a ledger of 1 000 000 records)
 pins:  ## Renew the hashed pins (needs uv)
 	uv lock --upgrade
 	uv export -q --frozen --format requirements-txt --no-emit-project --no-header --no-annotate --no-dev --group build -o requirements.txt >/dev/null
-	uv export -q --frozen --format requirements-txt --no-emit-project --no-header --no-annotate --all-groups -o requirements-dev.txt >/dev/null
+	uv export -q --frozen --format requirements-txt --no-emit-project --no-header --no-annotate --all-groups --all-extras -o requirements-dev.txt >/dev/null
 
 clean:  ## Remove what make made
 	rm -rf .venv .demo .bench .hypothesis .mypy_cache .ruff_cache .import_linter_cache *.egg-info build

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import redis as redis_py
 
+from tests.sandbox import Sandbox
 from tests.servers import RedisServer, Served, start_redis
 from tests.sink import Sink
 
@@ -74,3 +75,11 @@ def sink() -> Iterator[Sink]:
     recording = Sink()
     yield recording
     recording.close()
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """Yield a Synap of the test's own, with one instance and no key yet."""
+    synap = Sandbox()
+    yield synap
+    synap.close()

@@ -22,7 +22,7 @@ from workers import jobs, wiring
 from workers.admin import AdminServer, Probes, routes
 from workers.exposition import Exposition
 from workers.gauges import StoreCollector
-from workers.lifeline import Stop, die_with
+from workers.lifeline import Hangup, Stop, die_with
 from workers.metrics import TICK, SupervisorMetrics, WorkerMetrics
 from workers.settings import WorkerSettings
 from workers.supervisor import Supervisor, spawn_module
@@ -45,35 +45,47 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     options = _options(argv)
     if options.parent is not None:
         die_with(options.parent)
-    stop = Stop().listen()
+    stop, hangup = Stop().listen(), Hangup().listen()
     try:
         settings = load(WorkerSettings, environ)
         logs.configure(settings.log_level, settings.log_format)
         if options.queue is not None:
-            return work(settings, options.queue, stop)
+            return work(settings, options.queue, stop, hangup)
         if options.tick:
-            return tick(settings, stop)
-        return supervise(settings, environ, stop)
+            return tick(settings, stop, hangup)
+        return supervise(settings, environ, stop, hangup)
     except SettingsError as error:
         sys.stderr.write("".join(f"{problem}\n" for problem in error.problems))
         return BAD_SETTINGS
 
 
-def work(settings: WorkerSettings, queue: str, stop: Stop) -> int:
+def work(settings: WorkerSettings, queue: str, stop: Stop, hangup: Hangup) -> int:
     """Be the worker of one queue."""
     metrics = WorkerMetrics(CollectorRegistry())
     own = broker.connect(settings)
-    app = wiring.build(settings, broker.connect(settings), metrics, stopping=lambda: stop.requested)
+    app = wiring.build(
+        settings,
+        broker.connect(settings),
+        metrics,
+        stopping=lambda: stop.requested,
+        hangups=lambda: hangup.heard,
+    )
     wiring.install(app)
-    functions = (jobs.process_events, jobs.flush_groups, jobs.deliver)
+    functions = (jobs.process_events, jobs.flush_groups, jobs.deliver, jobs.advance_rotation)
     return serve(queue, own, functions, metrics, stop)
 
 
-def tick(settings: WorkerSettings, stop: Stop) -> int:
+def tick(settings: WorkerSettings, stop: Stop, hangup: Hangup) -> int:
     """Be the process that looks for what is due."""
     metrics = WorkerMetrics(CollectorRegistry())
     redis = broker.connect(settings)
-    app = wiring.build(settings, redis, metrics, stopping=lambda: stop.requested)
+    app = wiring.build(
+        settings,
+        redis,
+        metrics,
+        stopping=lambda: stop.requested,
+        hangups=lambda: hangup.heard,
+    )
     Tick(
         Lease(redis, Keys(settings.key_prefix).tick, seconds=settings.tick_lease),
         sources=app.sources,
@@ -84,7 +96,9 @@ def tick(settings: WorkerSettings, stop: Stop) -> int:
     return 0
 
 
-def supervise(settings: WorkerSettings, environ: Mapping[str, str], stop: Stop) -> int:
+def supervise(
+    settings: WorkerSettings, environ: Mapping[str, str], stop: Stop, hangup: Hangup
+) -> int:
     """Run every process that the settings ask for, and the admin port."""
     # one more series for each counter, of no use to anyone
     disable_created_metrics()  # type: ignore[no-untyped-call]  # the library's
@@ -94,12 +108,14 @@ def supervise(settings: WorkerSettings, environ: Mapping[str, str], stop: Stop) 
     with tempfile.TemporaryDirectory(prefix="synap-hooks-", ignore_cleanup_errors=True) as folder:
         exposition = Exposition(Path(folder))
         exposition.registry.register(StoreCollector(app.books.snapshot, time.time))
+        exposition.registry.register(app.rotations.gauges(time.time))
         supervisor = Supervisor(
             {**settings.workers, TICK: 1},
             spawn=spawn_module([sys.executable, "-m", __package__], environ, folder),
             metrics=SupervisorMetrics(exposition.registry),
             reaped=exposition.forget,
             grace=settings.grace_period,
+            hangups=lambda: hangup.heard,
         )
         admin = _admin(settings, supervisor, exposition, redis)
         _log.info("supervisor.started", admin_port=admin.port, workers=str(settings.workers))

@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 from receiver.broker import QUEUES
 from receiver.errors import Flaw
 from receiver.event import KINDS
-from workers.metrics import COUNTERS, GAUGES, REDIS_UP, FromRedis, Snapshot
+from workers.metrics import COUNTERS, GAUGES, REDIS_UP, RETENTION, FromRedis, Snapshot
 
 CACHED_SECONDS: Final = 2.0
 
@@ -21,6 +21,7 @@ _VALUES: Final[Mapping[str, tuple[str, ...]]] = {
     "endpoint": (),
     "queue": QUEUES,
     "reason": tuple(Flaw),
+    "count": RETENTION,
 }
 
 

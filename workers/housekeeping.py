@@ -11,10 +11,10 @@ from redis import Redis
 from receiver.broker import Keys, texts
 from receiver.errors import Flaw
 from workers.alert import Alert
+from workers.consequences import RoutesAlerts
 from workers.ledger.listing import Listing
 from workers.ledger.operate import Operator
 from workers.ledger.transitions import Ledger
-from workers.processing import RoutesAlerts
 from workers.self_alerts import check_the_clock, dead_letters_fill_memory, quarantined
 
 QUARANTINE_SECONDS: Final = 30 * 86_400.0

@@ -24,6 +24,11 @@ def flush_groups(group_ids: list[str]) -> None:
     app.dispatcher.flush(group_ids, app.clock())
 
 
+def advance_rotation(rotation_id: str) -> None:
+    """Carry a rotation on that is due."""
+    wiring.current().rotations.machine.advance(rotation_id)
+
+
 def deliver(delivery_ids: list[str]) -> None:
     """Attempt the deliveries that are due once more."""
     app = wiring.current()

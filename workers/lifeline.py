@@ -44,6 +44,22 @@ class Stop:
         self.requested = True
 
 
+class Hangup:
+    """A request to read the configuration again: each SIGHUP is one."""
+
+    def __init__(self) -> None:
+        self.heard = 0
+
+    def listen(self) -> Self:
+        """Take SIGHUP as the request; main thread only."""
+        signal.signal(signal.SIGHUP, self._hear)
+        return self
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        self.heard += 1
+
+
 def die_with(parent: int) -> None:
     """Have this process sent SIGTERM when `parent` is gone, so that none is left alone.
 

@@ -9,9 +9,10 @@ Labels come from closed sets of our own, never from a sender's strings.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import product
 from typing import Final, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
@@ -25,6 +26,7 @@ TICK: Final = "tick"
 """The role of the process that looks for what is due; a label beside the queues."""
 
 _HANDLER_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5, 10, 20, 30)
+_ROTATION_BUCKETS: Final = (1, 10, 60, 300, 1_800, 7_200, 43_200, 172_800, 604_800)
 _JOB_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 180)
 
 
@@ -44,6 +46,7 @@ class Delivery(StrEnum):
     """
 
     SENT = "sent"
+    FOLDED = "folded"
     SUPPRESSED = "suppressed"
     CLIENT_ERROR = "clientError"
     AUTH_ERROR = "authError"
@@ -53,6 +56,13 @@ class Delivery(StrEnum):
     DEADLINE = "contextDeadlineExceeded"
     TOO_LARGE = "payloadTooLarge"
     OTHER = "other"
+
+
+class Reload(StrEnum):
+    """What became of a changed configuration."""
+
+    LOADED = "loaded"
+    REFUSED = "refused"
 
 
 class RefusedJob(StrEnum):
@@ -69,9 +79,55 @@ class RefusedJob(StrEnum):
     MALFORMED = "malformed"
 
 
-TARGETS: Final = ("log", "pagerduty", "slack", "webhook")
-JOB_FUNCTIONS: Final = ("process_events", "flush_groups", "deliver")
-TICK_SOURCES: Final = ("lease", "retries", "alerting", "sweep", "audit", "housekeeping")
+TARGETS: Final = (
+    "alertmanager",
+    "apprise",
+    "cloudwatch",
+    "datadog",
+    "email",
+    "eventbridge",
+    "log",
+    "msteams",
+    "opsgenie",
+    "pagerduty",
+    "slack",
+    "sns",
+    "webhook",
+)
+API_OPERATIONS: Final = (
+    "init", "update", "review", "apply", "rollback", "active", "config", "versions", "detail",
+    "history", "whoami",
+)  # fmt: skip
+API_OUTCOMES: Final = (
+    "ok", "unreachable", "timed_out", "rate_limited", "server_error", "budget", "invalid_input",
+    "unauthenticated", "credits", "forbidden", "not_found", "conflict", "already_active",
+    "unreadable", "not_configured",
+)  # fmt: skip
+"""`ok`, and the names of failures, which are those of `workers.synap.errors.Reason`."""
+
+RETENTION: Final = ("deleted", "scanned", "runs")
+JOB_FUNCTIONS: Final = ("process_events", "flush_groups", "deliver", "advance_rotation")
+TICK_SOURCES: Final = (
+    "lease",
+    "retries",
+    "alerting",
+    "config",
+    "rotation",
+    "sweep",
+    "audit",
+    "housekeeping",
+    "schedule",
+    "failures",
+    "retention",
+)
+ROTATION_STATES: Final = (
+    "planned", "locked", "intent", "minting", "awaiting_key", "minted", "preverified",
+    "stored_pending", "promoted", "restarting", "rolled_out", "verified", "overlap", "revoke_gate",
+    "revoking", "revoked", "confirmed", "done", "paused", "rolling_back", "rolled_back",
+    "compensating", "aborted", "revoke_failed", "orphan", "break_glass",
+)  # fmt: skip
+"""The names of `workers.rotation.state.State`, which stands above the metrics."""
+
 ROLES: Final = (*QUEUES, TICK)
 
 
@@ -117,29 +173,49 @@ class WorkerMetrics:
             ["function"],
             registry=registry,
         )
+        self.rotation_steps = Histogram(
+            f"{PREFIX}_rotation_step_duration_seconds",
+            "Time that a rotation spent in one state, waiting included, by state.",
+            ["state"],
+            registry=registry,
+            buckets=_ROTATION_BUCKETS,
+        )
+        self.api_calls = Counter(
+            f"{PREFIX}_api_calls",
+            "Attempts at calls of Synap's API, by operation and outcome (ok, or why not).",
+            ["operation", "outcome"],
+            registry=registry,
+        )
         self.tick_errors = Counter(
             f"{PREFIX}_tick_errors",
             "Failures of what the tick runs, by source.",
             ["source"],
             registry=registry,
         )
+        self.config_reloads = Counter(
+            f"{PREFIX}_config_reloads",
+            "Changes of the YAML file that a process saw, by result (loaded, or refused and kept).",
+            ["result"],
+            registry=registry,
+        )
         self._initialise()
 
     def _initialise(self) -> None:
-        for kind in KINDS:
-            self.handler_seconds.labels(kind)
-            for outcome in Outcome:
-                self.handled.labels(kind, outcome)
-        for target in TARGETS:
-            for reason in Delivery:
-                self.notifications.labels(target, reason)
-        for refusal in RefusedJob:
-            self.jobs_refused.labels(refusal)
-        for function in JOB_FUNCTIONS:
-            self.job_seconds.labels(function)
-            self.jobs_failed.labels(function)
-        for source in TICK_SOURCES:
-            self.tick_errors.labels(source)
+        closed: tuple[tuple[Counter | Histogram, tuple[Iterable[str], ...]], ...] = (
+            (self.handler_seconds, (KINDS,)),
+            (self.handled, (KINDS, Outcome)),
+            (self.notifications, (TARGETS, Delivery)),
+            (self.config_reloads, (Reload,)),
+            (self.jobs_refused, (RefusedJob,)),
+            (self.job_seconds, (JOB_FUNCTIONS,)),
+            (self.jobs_failed, (JOB_FUNCTIONS,)),
+            (self.rotation_steps, (ROTATION_STATES,)),
+            (self.api_calls, (API_OPERATIONS, API_OUTCOMES)),
+            (self.tick_errors, (TICK_SOURCES,)),
+        )
+        for metric, sets in closed:
+            for labels in product(*sets):
+                metric.labels(*labels)
 
 
 class SupervisorMetrics:
@@ -175,6 +251,7 @@ class Snapshot:
     released: Mapping[str, int] = field(default_factory=dict)
     quarantined: Mapping[str, int] = field(default_factory=dict)
     unaccounted: Mapping[str, int] = field(default_factory=dict)
+    retention: Mapping[str, int] = field(default_factory=dict)
 
 
 class FromRedis(NamedTuple):
@@ -223,6 +300,44 @@ COUNTERS: Final = (
         "reason",
         "Authentic bodies that could not be processed, by reason.",
     ),
+    FromRedis(
+        f"{PREFIX}_retention",
+        "retention",
+        "count",
+        "What retention runs reported: memories deleted, memories scanned, and runs.",
+    ),
+)
+
+
+class Gauge(NamedTuple):
+    """A gauge with labels of its own, read when it is scraped."""
+
+    name: str
+    documentation: str
+    labels: tuple[str, ...]
+
+
+ROTATION_GAUGES: Final = (
+    Gauge(
+        f"{PREFIX}_rotation_state",
+        "1 for the state of the rotation under way, by credential and state.",
+        ("credential", "state"),
+    ),
+    Gauge(
+        f"{PREFIX}_rotation_overlap_remaining_seconds",
+        "Time until the old key may be revoked, by credential; 0 when there is no overlap.",
+        ("credential",),
+    ),
+    Gauge(
+        f"{PREFIX}_credential_expiry_timestamp_seconds",
+        "When the credential expires (Unix seconds), by credential; 0 when that is not known.",
+        ("credential",),
+    ),
+    Gauge(
+        f"{PREFIX}_rotation_old_key_in_use",
+        "1 while applications have the new key and the old one still lives, by credential.",
+        ("credential",),
+    ),
 )
 REDIS_UP: Final = FromRedis(f"{PREFIX}_redis_up", "", "", "1 if Redis answered when scraped.")
 
@@ -236,6 +351,6 @@ def declared() -> dict[str, str]:
         metric.name + ("_total" if metric.type == "counter" else ""): metric.documentation
         for metric in registry.collect()
     }
-    found |= {metric.name: metric.documentation for metric in (*GAUGES, REDIS_UP)}
+    found |= {metric.name: metric.documentation for metric in (*GAUGES, *ROTATION_GAUGES, REDIS_UP)}
     found |= {f"{metric.name}_total": metric.documentation for metric in COUNTERS}
     return found

@@ -15,37 +15,51 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
-from email.utils import parsedate_to_datetime
-from enum import StrEnum
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 import httpx2
 
 from receiver.errors import HookError
+from workers.verdict import (
+    RETRYABLE,
+    Permanent,
+    Reason,
+    Retry,
+    Sent,
+    Verdict,
+    reason_of,
+    retry_after,
+)
+
+__all__ = [
+    "ANSWER_BYTES",
+    "CONNECT_SECONDS",
+    "READ_SECONDS",
+    "AddressError",
+    "Answer",
+    "BrokenError",
+    "Limits",
+    "Outbound",
+    "OutboundError",
+    "OversizedError",
+    "Permanent",
+    "Reason",
+    "Retry",
+    "Sent",
+    "UnreachableError",
+    "Verdict",
+    "callable_url",
+    "classify",
+    "redact",
+    "retry_after",
+]
 
 CONNECT_SECONDS: Final = 3.0
 READ_SECONDS: Final = 10.0
 ANSWER_BYTES: Final = 64 * 1024
 
-_RATE_LIMITED: Final = 429
-_TOO_LARGE: Final = 413
-_RETRYABLE: Final = frozenset({408, 425, _RATE_LIMITED})
-_UNAUTHORIZED: Final = frozenset({401, 403})
 _LIBRARY_LOGGERS: Final = ("httpx2", "httpcore2")
-
-
-class Reason(StrEnum):
-    """Why an attempt failed: the metric label and the log key."""
-
-    CLIENT_ERROR = "clientError"
-    AUTH_ERROR = "authError"
-    RATE_LIMITED = "rateLimited"
-    SERVER_ERROR = "serverError"
-    CANCELED = "contextCanceled"
-    DEADLINE = "contextDeadlineExceeded"
-    TOO_LARGE = "payloadTooLarge"
-    OTHER = "other"
 
 
 class OutboundError(HookError):
@@ -85,8 +99,17 @@ class AddressError(OutboundError):
     retryable = False
 
 
+class Limits(NamedTuple):
+    """How long one call may take, stage by stage in seconds, and how much may come back."""
+
+    connect: float
+    read: float
+    write: float
+    answer_bytes: int = ANSWER_BYTES
+
+
 class Answer(NamedTuple):
-    """What came back: status, headers with lower-case names, at most 64 KiB of body."""
+    """What came back: status, headers with lower-case names, a bounded body."""
 
     status: int
     headers: Mapping[str, str]
@@ -96,35 +119,6 @@ class Answer(NamedTuple):
     def ok(self) -> bool:
         """Whether the status is 2xx."""
         return 200 <= self.status < 300  # noqa: PLR2004 - what "2xx" means
-
-
-class Sent(NamedTuple):
-    """The target accepted it; `memory` is what its notifier wants to know next time.
-
-    `note` is the target's own id of what it accepted, if it gave one.
-    """
-
-    note: str = ""
-    memory: Mapping[str, str] | None = None
-
-
-class Retry(NamedTuple):
-    """It may succeed later; `after` is the wait in seconds that the target asked for."""
-
-    reason: Reason
-    detail: str
-    after: float | None = None
-    ambiguous: bool = False
-
-
-class Permanent(NamedTuple):
-    """The same call will never succeed."""
-
-    reason: Reason
-    detail: str
-
-
-Verdict = Sent | Retry | Permanent
 
 
 class Outbound:
@@ -143,19 +137,42 @@ class Outbound:
         read: float = READ_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._read = read
+        self.limits = Limits(connect, read, read)
         self._clock = clock
         # At INFO these write every URL, hence secrets, to whatever listens.
         for name in _LIBRARY_LOGGERS:
             logging.getLogger(name).setLevel(logging.WARNING)
         self._client = httpx2.Client(
-            timeout=httpx2.Timeout(read, connect=connect, pool=connect),
             follow_redirects=False,
             headers={"user-agent": "synap-hooks", "accept-encoding": "identity"},
         )
 
-    def post(self, url: str, body: bytes, headers: Mapping[str, str] | None = None) -> Answer:
-        """Send one JSON body.
+    def post(
+        self,
+        url: str,
+        body: bytes,
+        headers: Mapping[str, str] | None = None,
+        *,
+        method: str = "POST",
+    ) -> Answer:
+        """Send one body, JSON unless the headers say otherwise.
+
+        Raises:
+            OutboundError: no whole answer came; the message shows scheme and host alone.
+        """
+        sent = {"content-type": "application/json", **(headers or {})}
+        return self.call(method, url, body, sent)
+
+    def call(
+        self,
+        method: str,
+        url: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        limits: Limits | None = None,
+    ) -> Answer:
+        """Make one call; without `limits` those of this client hold.
 
         Raises:
             OutboundError: no whole answer came; the message shows scheme and host alone.
@@ -163,11 +180,16 @@ class Outbound:
         where = redact(url)
         if not callable_url(url):
             raise AddressError(f"{where}: not an http or https URL")
+        within = limits or self.limits
+        timeout = httpx2.Timeout(
+            connect=within.connect, read=within.read, write=within.write, pool=within.connect
+        )
         started = self._clock()
-        sent = {"content-type": "application/json", **(headers or {})}
         try:
-            with self._client.stream("POST", url, content=body, headers=sent) as response:
-                return self._read_answer(response, where, started)
+            with self._client.stream(
+                method, url, content=body, headers=dict(headers or {}), timeout=timeout
+            ) as response:
+                return self._read_answer(response, where, started, within)
         except httpx2.ConnectTimeout:
             raise UnreachableError(f"{where}: no connection in time", Reason.DEADLINE) from None
         except (httpx2.ConnectError, httpx2.PoolTimeout, httpx2.ProxyError) as error:
@@ -183,14 +205,16 @@ class Outbound:
         """Close every connection."""
         self._client.close()
 
-    def _read_answer(self, response: httpx2.Response, where: str, started: float) -> Answer:
+    def _read_answer(
+        self, response: httpx2.Response, where: str, started: float, within: Limits
+    ) -> Answer:
         """Read the body as it is sent; a server that drips is given up like one that hangs."""
         body = bytearray()
         for chunk in response.iter_raw():
             body += chunk
-            if len(body) > ANSWER_BYTES:
-                raise OversizedError(f"{where}: the answer is over {ANSWER_BYTES} bytes")
-            if self._clock() - started > self._read:
+            if len(body) > within.answer_bytes:
+                raise OversizedError(f"{where}: the answer is over {within.answer_bytes} bytes")
+            if self._clock() - started > within.read:
                 raise BrokenError(f"{where}: no whole answer in time", Reason.DEADLINE)
         headers = {name.lower(): value for name, value in response.headers.items()}
         return Answer(response.status_code, headers, bytes(body))
@@ -229,31 +253,7 @@ def classify(outcome: Answer | OutboundError, now: float) -> Verdict:
         return Permanent(reason, str(outcome))
     if outcome.ok:
         return Sent()
-    reason, detail = _reason(outcome.status), f"status {outcome.status}"
-    if reason is Reason.SERVER_ERROR or outcome.status in _RETRYABLE:
+    reason, detail = reason_of(outcome.status), f"status {outcome.status}"
+    if reason is Reason.SERVER_ERROR or outcome.status in RETRYABLE:
         return Retry(reason, detail, retry_after(outcome.headers, now))
     return Permanent(reason, detail)
-
-
-def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Return the seconds that a target asks to wait: `Retry-After`, else `X-Ratelimit-Reset`."""
-    asked = headers.get("retry-after", "").strip()
-    if asked and not asked.isdecimal():
-        try:
-            return max(0.0, parsedate_to_datetime(asked).timestamp() - now)
-        except ValueError:
-            return None
-    seconds = asked or headers.get("x-ratelimit-reset", "").strip()
-    return float(seconds) if seconds.isdecimal() else None
-
-
-def _reason(status: int) -> Reason:
-    if status == _RATE_LIMITED:
-        return Reason.RATE_LIMITED
-    if status in _UNAUTHORIZED:
-        return Reason.AUTH_ERROR
-    if status == _TOO_LARGE:
-        return Reason.TOO_LARGE
-    if status >= 500:  # noqa: PLR2004 - what "5xx" means
-        return Reason.SERVER_ERROR
-    return Reason.CLIENT_ERROR if status >= 400 else Reason.OTHER  # noqa: PLR2004 - "4xx"

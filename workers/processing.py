@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import uniform
-from typing import Final, Protocol
+from typing import Final
 from uuid import uuid4
 
 import structlog
@@ -19,9 +19,9 @@ from rq.timeouts import JobTimeoutException
 
 from receiver.errors import EventError, NewerWireError
 from receiver.event import Event, from_wire
-from workers.alert import Alert
-from workers.handlers import Context, Handler
-from workers.ledger.transitions import Claim, Effect, Ledger, Seen, Settlement, Verdict
+from workers.consequences import Notices, RoutesAlerts, consequences
+from workers.handlers import Context, Handler, Lookups, Policy
+from workers.ledger.transitions import Claim, Ledger, Seen, Settlement, Verdict
 from workers.metrics import Outcome, WorkerMetrics
 from workers.self_alerts import dead_letter
 from workers.settings import WorkerSettings
@@ -52,14 +52,6 @@ OUTCOMES: Final = {
 """How each verdict is counted."""
 
 _log = structlog.get_logger("workers.processing")
-
-
-class RoutesAlerts(Protocol):
-    """Whatever turns alerts into the writes that bring them to on-call."""
-
-    def effects(self, alerts: Sequence[Alert], now: float) -> list[Effect]:
-        """Return the writes; `now` is in Unix seconds."""
-        ...
 
 
 @dataclass(slots=True)
@@ -95,6 +87,9 @@ class Processor:
         ledger: Ledger,
         handlers: Mapping[str, Handler],
         routing: RoutesAlerts,
+        policy: Callable[[], Policy],
+        synap: Lookups,
+        noticing: Notices | None = None,
         metrics: WorkerMetrics,
         settings: WorkerSettings,
         stopping: Callable[[], bool],
@@ -104,6 +99,9 @@ class Processor:
         self._ledger = ledger
         self._handlers = handlers
         self._routing = routing
+        self._policy = policy
+        self._synap = synap
+        self._noticing = noticing
         self._metrics = metrics
         self._settings = settings
         self._stopping = stopping
@@ -237,9 +235,11 @@ class Processor:
     def _decide(self, claim: Claim, event: Event) -> Settlement:
         began = self._clock()
         deadline = began + self._settings.handler_timeout
-        context = Context(now=began, deadline=deadline)
+        context = Context(now=began, deadline=deadline, policy=self._policy(), synap=self._synap)
         decision = self._handlers[claim.kind](event, context)
-        effects = self._routing.effects(decision.alerts, began)
+        effects = consequences(decision, self._routing, self._settings.key_prefix, now=began)
+        if self._noticing is not None:
+            effects += self._noticing.effects(decision.notices, began)
         self._metrics.handler_seconds.labels(claim.kind).observe(self._clock() - began)
         return Settlement(claim.key, claim.fence, Verdict.DONE, decision.summary, effects=effects)
 

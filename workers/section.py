@@ -52,6 +52,7 @@ class DocumentError(SettingsError):
 
     def __init__(self, problems: list[Problem]) -> None:
         super().__init__([str(problem) for problem in problems])
+        self.found = tuple(problems)
 
 
 class SecretUnreadableError(HookError):
@@ -111,7 +112,7 @@ class Findings:
     def raise_if_any(self) -> None:
         """Raise DocumentError with every problem so far, in the order of their lines."""
         if self.problems:
-            raise DocumentError(sorted(set(self.problems), key=lambda found: found.line))
+            raise DocumentError(sorted(set(self.problems), key=lambda found: found[1:]))
 
 
 class Section:
@@ -155,6 +156,14 @@ class Section:
         if found is None:
             self.problem(f'field "{name}" must be true or false', name)
         return default if found is None else found
+
+    def choice(self, name: str, default: str, allowed: tuple[str, ...]) -> str:
+        """Read one of a few words."""
+        found = self.text(name, default)
+        if found in allowed:
+            return found
+        self.problem(f'field "{name}" must be one of {", ".join(allowed)}', name)
+        return default
 
     def integer(self, name: str, default: int, *, least: int = 0) -> int:
         """Read a whole number not below `least`."""

@@ -10,6 +10,8 @@ from workers.alert import Alert
 REPORTED_FOR: Final = 3_600.0
 """Seconds for which such an alert fires unless it is reported again."""
 
+TARGET_FAILING: Final = "SynapHooksTargetFailing"
+
 _SEVERITY: Final = {
     Flaw.CONFLICT: "info",
     Flaw.STALE: "low",
@@ -89,6 +91,23 @@ def dead_letters_fill_memory(share: float, limit: float, *, now: float) -> Alert
             " they fill Redis, and then nothing can be accepted."
         ),
         action="synap-hooks dead list",
+        now=now,
+    )
+
+
+def target_failing(receiver: str, target: str, reason: str, *, now: float) -> Alert:
+    """Say that a notification was given up: its target refused it, or was not reached in time."""
+    return _alert(
+        TARGET_FAILING,
+        "high",
+        {"receiver": receiver, "target": target, "reason": reason},
+        summary=f"{target} of receiver {receiver} cannot be told: {reason}",
+        description=(
+            "A notification was given up after its last attempt, so on-call was not told this way."
+            " It is kept as a dead letter, and the group is told again at its next flush: mend"
+            " the target or its secret. A receiver's fallback_receiver is told meanwhile."
+        ),
+        action="synap-hooks alerts list",
         now=now,
     )
 

@@ -1,8 +1,8 @@
 """The workers' part of the environment; durations are seconds.
 
 `SYNAP_LEASE`, `SYNAP_SWEEP_INTERVAL`, `SYNAP_SWEEP_GRACE` and `SYNAP_TICK_LEASE` decide how soon a
-lost worker's events are taken up again. The defaults recover within a minute; shorter ones are for
-tests and for people who accept that a slow worker is overtaken.
+lost worker's events and notifications are taken up again. The defaults recover within a minute;
+shorter ones are for tests and for people who accept that a slow worker is overtaken.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from receiver.settings import CommonSettings, Problem
 from receiver.values import Port, Seconds, Share
 
 MAX_PROCESSES: Final = 64
+
+SYNAP_API: Final = "https://api.synap.maximem.ai"
 
 
 class Processes(dict[str, int]):
@@ -68,7 +70,7 @@ class WorkerSettings(CommonSettings):
 
     pagerduty_routing_key: SecretStr | None = Field(None, validation_alias="PAGERDUTY_ROUTING_KEY")
     slack_webhook_url: SecretStr | None = Field(None, validation_alias="SLACK_WEBHOOK_URL")
-    api_url: str | None = Field(None, validation_alias="SYNAP_API_URL")
+    api_url: str = Field(SYNAP_API, validation_alias="SYNAP_API_URL")
     api_key: SecretStr | None = Field(None, validation_alias="SYNAP_API_KEY")
 
     handler_timeout: Seconds = Field(20.0, gt=0, le=150, validation_alias="SYNAP_HANDLER_TIMEOUT")
@@ -96,6 +98,11 @@ class WorkerSettings(CommonSettings):
                 ("SYNAP_GRACE_PERIOD", "SYNAP_HANDLER_TIMEOUT"),
                 "SYNAP_GRACE_PERIOD is not longer than SYNAP_HANDLER_TIMEOUT: a worker would be "
                 f"killed within its handler; set more than {self.handler_timeout:g}s",
+            )
+        if not self.api_url.startswith(("https://", "http://")):
+            yield Problem(
+                ("SYNAP_API_URL",),
+                f"SYNAP_API_URL is no URL of an API; write {SYNAP_API}, which is the default",
             )
         if self.retry_cap < self.retry_base:
             yield Problem(

@@ -26,12 +26,23 @@ from workers.metrics import TICK, SupervisorMetrics
 POLL: Final = 0.2
 FIRST_PAUSE: Final = 0.5
 LONGEST_PAUSE: Final = 30.0
+NEWBORN: Final = 2.0
+"""Seconds within which a child may not listen to signals yet."""
+
 LIVED: Final = 30.0
 """Seconds after which a child counts as healthy, and its next death as its first."""
 
 _NOTIFIER_SECRETS: Final = ("PAGERDUTY_ROUTING_KEY", "SLACK_WEBHOOK_URL")
 _API_SECRETS: Final = ("SYNAP_API_KEY",)
 _EDGE_SECRETS: Final = ("SYNAP_WEBHOOK_SECRET",)
+
+_AMAZON_SECRETS: Final = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+_STORE_SECRETS: Final = (*_AMAZON_SECRETS, "AZURE_CLIENT_SECRET")
+_STORES_USED_BY: Final[Mapping[str, tuple[str, ...]]] = {
+    ROTATION: _STORE_SECRETS,
+    NOTIFICATIONS: _AMAZON_SECRETS,
+}
+"""The secrets of clouds that a role's SDKs read: rotation writes stores, Amazon takes alerts."""
 
 WITHHELD: Final[Mapping[str, tuple[str, ...]]] = {
     EVENTS: _NOTIFIER_SECRETS,
@@ -90,6 +101,7 @@ class Supervisor:
         metrics: counts the restarts.
         reaped: is called with the pid of each child that has ended.
         grace: seconds for the children to finish what they have in hand.
+        hangups: says how often a reload was asked for; each is passed on to the children.
     """
 
     def __init__(
@@ -100,6 +112,7 @@ class Supervisor:
         metrics: SupervisorMetrics,
         reaped: Callable[[int], None],
         grace: float,
+        hangups: Callable[[], int] = lambda: 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._children = [Child(role) for role, count in roles.items() for _ in range(count)]
@@ -107,6 +120,8 @@ class Supervisor:
         self._metrics = metrics
         self._reaped = reaped
         self._grace = grace
+        self._hangups = hangups
+        self._passed_on = hangups()
         self._clock = clock
         self.beat = clock()
         self.stopping = False
@@ -140,6 +155,18 @@ class Supervisor:
                 self._bury(child, child.process.pid, status, now)
             if child.process is None and now >= child.due_at:
                 self._start(child, now)
+        self._pass_on(now)
+
+    def _pass_on(self, now: float) -> None:
+        """Have the children reload, if that was asked for; one just born reads what is new."""
+        heard = self._hangups()
+        if heard == self._passed_on:
+            return
+        self._passed_on = heard
+        for child in self._children:
+            if child.process is not None and now - child.started_at >= NEWBORN:
+                child.process.send_signal(signal.SIGHUP)
+        _log.info("supervisor.passed_on_reload")
 
     def _start(self, child: Child, now: float) -> None:
         try:
@@ -214,6 +241,8 @@ class Supervisor:
 def environment(role: str, environ: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of a child: without the secrets that its role does not use."""
     given = dict(environ)
+    for name in set(_STORE_SECRETS) - set(_STORES_USED_BY.get(role, ())):
+        given.pop(name, None)
     for name in _EDGE_SECRETS:
         given.pop(name, None)
         given.pop(f"{name}_FILE", None)

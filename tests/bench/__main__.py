@@ -14,7 +14,7 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from tests.bench import drain, edge, load, report
+from tests.bench import alerting, drain, edge, load, report
 from tests.servers import ROOT, start_redis
 
 OUT = ROOT / ".bench"
@@ -55,6 +55,8 @@ def main() -> int:
         say(f"one worker process {drains['worker'].rate:,.0f} events/s")
         drains["rq"] = drain.one_job_each(redis, folder, events=JOBS)
         say(f"RQ, one job per event {drains['rq'].rate:,.0f} events/s")
+        print("The alerting")
+        alerts = alerting.measure(redis, folder, say)
     finally:
         redis.close()
     shutil.rmtree(folder)
@@ -62,10 +64,11 @@ def main() -> int:
         *report.edge_rows(runs),
         *report.growth_rows(points),
         *report.drain_rows(drains["worker"], drains["rq"]),
+        *alerting.rows(alerts),
     ]
     table = report.markdown(rows, report.machine())
     (OUT / "result.md").write_text(table)
-    figures = report.as_json(runs, points, drains)
+    figures = report.as_json(runs, points, drains) | {"alerting": alerts._asdict()}
     (OUT / "result.json").write_text(json.dumps(figures, indent=2) + "\n")
     print(f"\n{table}\nWritten to {OUT.name}/result.json and {OUT.name}/result.md")
     missed = [row for row in rows if row.holds is False]

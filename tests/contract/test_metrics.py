@@ -11,7 +11,15 @@ from prometheus_client import CollectorRegistry
 from receiver.metrics import Metrics
 from tests.contract.readme import first_column
 from tests.servers import ROOT
-from workers.metrics import COUNTERS, GAUGES, PREFIX, REDIS_UP, SupervisorMetrics, WorkerMetrics
+from workers.metrics import (
+    COUNTERS,
+    GAUGES,
+    PREFIX,
+    REDIS_UP,
+    ROTATION_GAUGES,
+    SupervisorMetrics,
+    WorkerMetrics,
+)
 
 
 def exposed(registry: CollectorRegistry) -> Iterator[str]:
@@ -27,7 +35,7 @@ def declared() -> list[str]:
     Metrics(registry)
     WorkerMetrics(registry)
     SupervisorMetrics(registry)
-    read = [*(gauge.name for gauge in (*GAUGES, REDIS_UP))]
+    read = [*(gauge.name for gauge in (*GAUGES, *ROTATION_GAUGES, REDIS_UP))]
     return [*exposed(registry), *read, *(f"{counter.name}_total" for counter in COUNTERS)]
 
 

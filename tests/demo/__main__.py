@@ -58,12 +58,14 @@ def introduce(stage: Stage) -> None:
     field("receiver", f"{stage.url}   (metrics: http://127.0.0.1:{stage.admin}/metrics)")
     field("workers", f"4 queues and the tick   (http://127.0.0.1:{stage.workers_admin}/metrics)")
     field("Redis", "the demo's own, every answer waits for its fsync")
+    field("Synap", f"a stand-in for its API, {stage.synap.url}, with one instance")
     field("targets", f"a stand-in for PagerDuty and a team's webhook, {stage.sink.url}")
 
 
 def tell(stage: Stage) -> list[str]:
     """Deliver the story, show it as it comes, and return what did not arrive."""
-    deliveries = story.deliveries(stage.secret, run=f"demo_{secrets.token_hex(3)}")
+    run = f"demo_{secrets.token_hex(3)}"
+    deliveries = story.deliveries(stage.secret, stage.synap, run=run)
     answers = [stage.post(delivery.body, delivery.signature) for delivery in deliveries]
     wrong = [
         f"{delivery.title}: answered {answer.status} {answer.word}, expected {delivery.status}"
@@ -133,8 +135,10 @@ def stay(stage: Stage) -> None:
     rule("Send your own")
     say(f"\n{story.own(stage.url, stage.secret)}\n")
     field("look around", "these settings make the command line speak of this run:")
-    environ = f"SYNAP_REDIS_URL='{stage.redis.url}' .venv/bin/synap-hooks events list"
-    say(f"\n{environ}\n")
+    for name in ("SYNAP_REDIS_URL", "SYNAP_CONFIG", "SYNAP_API_URL", "SYNAP_API_KEY"):
+        say(f"export {name}='{stage.environ[name]}'")
+    say(".venv/bin/synap-hooks events list")
+    say(f".venv/bin/synap-hooks maca show {stage.synap.instance.id}\n")
     field("", "Everything that on-call is told appears below. Ctrl-C ends the demo.", "dim")
     shown = len(stage.sink.seen)
     while True:

@@ -1,4 +1,4 @@
-"""What the demo runs: a Redis of its own, the receiver, the workers, and a stand-in for targets.
+"""What the demo runs: Redis, receiver, workers, and stand-ins for Synap's API and the targets.
 
 Everything listens on free ports of 127.0.0.1, every secret is made up for this run, and nothing
 of the caller's environment reaches the processes.
@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.sandbox import Sandbox
 from tests.servers import Module, RedisServer, free_port, start_redis, wait_for
 from tests.sink import Sink
 
@@ -44,6 +45,11 @@ alerting:
     - name: team
       webhook_configs:
         - url: {sink}{team}
+guard:
+  instances:
+    - id: {instance}
+      production: true
+      llm_window: 8192
 """
 
 
@@ -64,6 +70,7 @@ class Stage:
         self.secret = f"whsec_demo_{secrets.token_hex(16)}"
         self.sink = Sink()
         self.sink.answer(202, b'{"status": "success"}')
+        self.synap = Sandbox()
         self.redis: RedisServer = start_redis()
         self.port, self.admin, self.workers_admin = free_port(), free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}/webhooks/synap"
@@ -116,6 +123,7 @@ class Stage:
         for module in reversed(self._modules):
             module.stop()
         self.redis.close()
+        self.synap.close()
         self.sink.close()
 
     def _start(self, module: str) -> Module:
@@ -131,6 +139,7 @@ class Stage:
                 sink=self.sink.url,
                 pagerduty=PAGERDUTY_PATH,
                 team=TEAM_PATH,
+                instance=self.synap.instance.id,
             )
         )
         return {
@@ -142,6 +151,8 @@ class Stage:
             "SYNAP_WORKERS_ADMIN_PORT": str(self.workers_admin),
             "SYNAP_SHUTDOWN_DELAY": "0",
             "SYNAP_CONFIG": str(routes),
+            "SYNAP_API_URL": self.synap.url,
+            "SYNAP_API_KEY": self.synap.issue_key("demo"),
             "PAGERDUTY_ROUTING_KEY": secrets.token_hex(16),
         }
 

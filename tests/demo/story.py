@@ -11,6 +11,7 @@ import orjson
 from receiver.signature import SigningKey, sign
 from tests.build import iso, make_event
 from tests.demo.stage import PAGERDUTY_PATH, TEAM_PATH
+from tests.sandbox import Sandbox
 from tests.sink import Seen
 
 DAY = 86_400.0
@@ -43,7 +44,27 @@ class Page(NamedTuple):
     event_types: frozenset[str]
 
 
-def deliveries(secret: str, *, run: str) -> list[Delivery]:
+def changed(synap: Sandbox) -> dict[str, Any]:
+    """Bring a change of the context budget from 4096 to 8192 to its application; return its event.
+
+    The version before it is bounded in time, so that the guard has one thing to say.
+    """
+    instance = synap.instance
+    owner = {"client_id": instance.client_id, "triggered_by_user_id": "dana"}
+    first, _, _ = instance.init(owner)
+    first.config["storage"]["retention"]["default_ttl_days"] = 365
+    reviewed = {"decision": "approve", "reviewed_by": "robin"}
+    instance.review(first.config_id, reviewed)
+    instance.apply(first.config_id, {"applied_by": "dana"})
+    budget = {"retrieval": {"context_budget": 8192}}
+    update = {"reason": "Increase context budget", "config": budget}
+    second, _, _ = instance.update(owner | update)
+    instance.review(second.config_id, reviewed)
+    instance.apply(second.config_id, {"applied_by": "dana"})
+    return synap.events[-1]
+
+
+def deliveries(secret: str, synap: Sandbox, *, run: str) -> list[Delivery]:
     """Return the story; `run` makes its event ids new."""
     key = SigningKey("demo", secret.encode())
 
@@ -54,6 +75,7 @@ def deliveries(secret: str, *, run: str) -> list[Delivery]:
         told = {"status": 202, **more}
         return Delivery(title, event_id, event_type, body, sign(body, key), came_in, **told)
 
+    applied = changed(synap)
     expires = iso(time.time() + 2 * DAY + 600)
     failed = one(
         "A document could not be ingested",
@@ -77,8 +99,11 @@ def deliveries(secret: str, *, run: str) -> list[Delivery]:
         one(
             "A configuration was applied",
             "config.applied",
-            "cfg_2 took the place of cfg_1, by dana",
+            f"{applied['data']['config_id']} took the place of "
+            f"{applied['data']['previous_config_id']}, by dana",
+            event={"instance_id": applied["instance_id"], "data": applied["data"]},
             told=True,
+            pages=True,
         ),
         one(
             "A retention run ended",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -195,6 +196,35 @@ async def test_durability_is_proven_or_refused(
                 assert (intake.ready() is None) == (names == "")
         finally:
             client.config_set("appendonly", "yes")
+
+
+@pytest.mark.parametrize(
+    ("appendfsync", "level", "names"),
+    [
+        pytest.param("always", Level.FSYNC, "", id="always"),
+        pytest.param("everysec", Level.UNPROVEN, "`appendfsync always`", id="everysec"),
+    ],
+)
+async def test_a_server_without_waitaof_must_sync_always(
+    appendfsync: str, level: Level, names: str
+) -> None:
+    """Redis 7.0 has no WAITAOF: only `appendfsync always` proves that an answer is on disk."""
+    binary = shutil.which("redis-server")
+    if binary is None:
+        pytest.skip("needs a redis-server 7.0 on PATH (Debian: apt install redis-server)")
+    server = start_redis(binary=binary, appendfsync=appendfsync)
+    try:
+        async with running(settings_for(server.url)) as intake:
+            findings = intake.findings
+            problem = intake.ready() or ""
+            if level is Level.FSYNC:
+                outcome = await intake.submit(submission(make_event()))
+                assert outcome is Outcome.ACCEPTED
+    finally:
+        server.close()
+    assert findings
+    assert (findings.level, findings.waitaof) == (level, False)
+    assert names in problem
 
 
 async def test_a_server_that_evicts_is_refused(redis_server: RedisServer) -> None:

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from tests.servers import ROOT, wait_for
-from workers.lifeline import Stop
+from workers.lifeline import Hangup, Stop
 
 PARENT = """
 import os, subprocess, sys, time
@@ -93,3 +93,16 @@ def test_wait_ends_by_itself() -> None:
 
     assert not asked
     assert time.monotonic() - began >= 0.15
+
+
+def test_each_hangup_is_a_wish_to_reload() -> None:
+    """SIGHUP does not end the process: each one is counted."""
+    before = signal.getsignal(signal.SIGHUP)
+    try:
+        hangup = Hangup().listen()
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGHUP)
+
+        assert hangup.heard == 2
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -18,7 +18,9 @@ from receiver.settings import load
 from tests.accept import KEYS, accept, change, record
 from tests.workers.ledger.conftest import MARK
 from workers.alert import Alert
-from workers.handlers import Context, Decision, Handler
+from workers.alerting.bursts import bursts_lua
+from workers.handlers import Burst, Context, Decision, Handler, Policy
+from workers.handlers.lookups import Alone
 from workers.ledger.books import Books
 from workers.ledger.listing import Listing
 from workers.ledger.transitions import Effect, Ledger
@@ -63,7 +65,9 @@ class World:
     def __init__(self, redis: Redis, url: str) -> None:
         self.redis = redis
         self.url = url
-        self.ledger = Ledger(redis, KEYS, dedup_window=32 * 86_400.0, fragments=[MARK])
+        self.ledger = Ledger(
+            redis, KEYS, dedup_window=32 * 86_400.0, fragments=[MARK, bursts_lua()]
+        )
         self.now: Callable[[], float] = time.time
         self.stopping = False
         self.budget = 150.0
@@ -75,6 +79,8 @@ class World:
             ledger=self.ledger,
             handlers=handlers,
             routing=Marks(),
+            policy=Policy,
+            synap=Alone(),
             metrics=WorkerMetrics(CollectorRegistry()),
             settings=load(WorkerSettings, environ),
             stopping=lambda: self.stopping,
@@ -267,3 +273,31 @@ def test_leases_of_the_rest_are_renewed_behind_a_slow_neighbour(world: World) ->
     world.run(slow, keys[:2] + keys[2:])
 
     assert world.marks() == ["Failed"] * 3
+
+
+def test_a_burst_has_its_effect_with_the_event_that_makes_it_one(world: World) -> None:
+    """The window fills across slices; its alert goes out with the event that fills it, once."""
+
+    def decide(event: Event, context: Context) -> Decision:
+        alert = Alert(labels={"alertname": "many"}, starts_at=context.now, updated_at=context.now)
+        return Decision((), "counted", Burst("x", event.key, event.received_at, 60, 148, (alert,)))
+
+    keys = accept(world.url, 150)
+
+    world.run(decide, keys)
+
+    assert world.marks() == ["many"]
+    assert {state for state, _ in world.states(keys)} == {"done"}
+
+
+def test_the_policy_reaches_the_handlers(world: World) -> None:
+    """A handler knows what the configuration says about events."""
+    known: list[Policy] = []
+
+    def decide(_: Event, context: Context) -> Decision:
+        known.append(context.policy)
+        return Decision((), "asked")
+
+    world.run(decide, accept(world.url, 1))
+
+    assert known == [Policy()]

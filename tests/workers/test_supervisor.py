@@ -14,7 +14,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
-from receiver.broker import EVENTS, NOTIFICATIONS, QUEUES
+from receiver.broker import EVENTS, NOTIFICATIONS, QUEUES, ROTATION
 from tests.servers import wait_for
 from workers.lifeline import Stop
 from workers.metrics import TICK, SupervisorMetrics
@@ -45,12 +45,16 @@ class FakeProcess:
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self.status: int | None = None
+        self.hangups = 0
 
     def poll(self) -> int | None:
         return self.status
 
     def send_signal(self, sig: int, /) -> None:
-        self.status = -sig
+        if sig == signal.SIGHUP:
+            self.hangups += 1
+        else:
+            self.status = -sig
 
 
 class Bench:
@@ -61,6 +65,7 @@ class Bench:
         self.born: list[tuple[str, FakeProcess]] = []
         self.reaped: list[int] = []
         self.refuse = False
+        self.hangups = 0
         self.metrics = SupervisorMetrics(CollectorRegistry())
         self.supervisor = Supervisor(
             roles,
@@ -68,6 +73,7 @@ class Bench:
             metrics=self.metrics,
             reaped=self.reaped.append,
             grace=5,
+            hangups=lambda: self.hangups,
             clock=lambda: self.now,
         )
 
@@ -294,6 +300,41 @@ def test_tick_holds_no_credential() -> None:
     assert set(WITHHELD[TICK]) == set(PLACEHOLDERS)
 
 
+@pytest.mark.parametrize(
+    ("role", "kept"),
+    [
+        pytest.param(ROTATION, {"AWS_SECRET_ACCESS_KEY", "AZURE_CLIENT_SECRET"}, id="stores"),
+        pytest.param(NOTIFICATIONS, {"AWS_SECRET_ACCESS_KEY"}, id="amazon-takes-alerts"),
+        pytest.param(EVENTS, set(), id="events"),
+        pytest.param(TICK, set(), id="tick"),
+    ],
+)
+def test_clouds_secrets_go_where_they_are_used(role: str, kept: set[str]) -> None:
+    """The secrets that SDKs read by themselves are given to the roles that use those SDKs."""
+    secrets = {"AWS_SECRET_ACCESS_KEY": "canary", "AZURE_CLIENT_SECRET": "canary"}
+
+    assert set(environment(role, secrets)) == kept
+
+
 def test_absent_secret_stays_absent() -> None:
     """No placeholder pretends that a target exists which nobody configured."""
     assert environment(TICK, {"PATH": "/bin"}) == {"PATH": "/bin"}
+
+
+def test_a_wish_to_reload_is_passed_on_once() -> None:
+    """SIGHUP goes on to each child, except to one that was just born and reads what is new."""
+    bench = Bench({EVENTS: 1, NOTIFICATIONS: 1})
+    bench.supervisor.step()
+    (_, first), (_, second) = bench.born
+    bench.now += 10
+    second.status = 1
+    bench.supervisor.step()
+    bench.now += 1
+    bench.supervisor.step()
+    bench.hangups += 1
+
+    bench.supervisor.step()
+    bench.supervisor.step()
+
+    assert first.hangups == 1
+    assert [process.hangups for _, process in bench.born[1:]] == [0, 0]

@@ -13,9 +13,10 @@ from workers.alerting.notification import Why
 class Entry(NamedTuple):
     """What one integration was last told about one group.
 
-    `firing` and `resolved` are fingerprints, `at` the time of the flush (Unix seconds), `memory`
-    what the notifier wants to know next time. `doubt` is True when a message about firing alerts
-    may have arrived although no answer said so.
+    `firing` and `resolved` are fingerprints, `at` the time for which the flush was planned (Unix
+    seconds), `memory` what the notifier wants to know next time. `doubt` is True when a message
+    about firing alerts may have arrived although no answer said so. `ack` is the acknowledgement
+    that was passed on, `folded` the labels under which the group stands in a summary.
     """
 
     firing: frozenset[str] = frozenset()
@@ -23,6 +24,13 @@ class Entry(NamedTuple):
     at: float = 0.0
     memory: Mapping[str, str] = {}
     doubt: bool = False
+    ack: str = ""
+    folded: Mapping[str, str] = {}
+
+    @property
+    def open(self) -> bool:
+        """Whether the target holds the trouble open, as far as anyone can know."""
+        return bool(self.firing) or self.doubt
 
     def to_wire(self) -> bytes:
         """Return the stored JSON form."""
@@ -32,12 +40,14 @@ class Entry(NamedTuple):
             "at": self.at,
             "memory": self.memory,
             "doubt": self.doubt,
+            "ack": self.ack,
+            "folded": self.folded,
         }
         return orjson.dumps(stored)
 
     @classmethod
     def from_wire(cls, wire: bytes) -> Entry:
-        """Read the stored JSON form."""
+        """Read the stored JSON form; fields that an older release did not have are absent."""
         stored: dict[str, Any] = orjson.loads(wire)
         return cls(
             frozenset(stored["firing"]),
@@ -45,6 +55,8 @@ class Entry(NamedTuple):
             stored["at"],
             stored["memory"],
             stored["doubt"],
+            stored.get("ack", ""),
+            stored.get("folded", {}),
         )
 
 
@@ -72,7 +84,7 @@ def decide(
     if not firing <= entry.firing:
         return Why.NEW_ALERTS if entry.firing else Why.FIRST
     if not firing:
-        return Why.ALL_RESOLVED if entry.firing or entry.doubt else None
+        return Why.ALL_RESOLVED if entry.open else None
     if send_resolved and not resolved <= entry.resolved:
         return Why.NEW_RESOLVED
     return Why.REPEAT if entry.at < now - repeat_interval else None

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from redis import Redis
 
 from receiver.broker import JobFields, queues_key, script_args
-from workers.alerting.groups import TAKEN_SECONDS, deliver_job, flush_job, lua
+from workers.alerting.groups import LEASE, deliver_job, flush_job, lua
 from workers.alerting.keys import room
 
 MAX_DUE: Final = 1024
@@ -25,10 +25,14 @@ class Due(NamedTuple):
 
 
 class DueSource:
-    """A source of the tick; any number of ticks at once hand on each flush once."""
+    """A source of the tick; any number of ticks at once hand on each flush once.
 
-    def __init__(self, redis: Redis, prefix: str) -> None:
+    `lease` is the seconds after which what was handed on and not done is handed on again.
+    """
+
+    def __init__(self, redis: Redis, prefix: str, *, lease: float = LEASE) -> None:
         self._redis = redis
+        self._lease = lease
         self._room = room(prefix)
         self._take = redis.register_script(lua("take.lua"))
 
@@ -70,7 +74,7 @@ class DueSource:
     ) -> int:
         if not batches:
             return 0
-        args: list[Any] = [key, hashes, now + TAKEN_SECONDS, queues_key(), len(batches)]
+        args: list[Any] = [key, hashes, now + self._lease, queues_key(), len(batches)]
         for batch, job in batches:
             args.append(len(batch))
             args += [part for one in batch for part in one]

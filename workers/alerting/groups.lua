@@ -5,10 +5,32 @@
 -- a[8] the alert's wire form  a[9] now  a[10] first flush of a new group
 -- a[11] when a taken flush comes due again  a[12] most groups there may be (0: any number)
 -- a[13] slot  a[14] group key  a[15] group labels  a[16] options of the route
--- a[17] ... the job that flushes this group, present only if its flush may be due at once
+-- a[17] generation of the configuration  a[18] seconds a source is remembered
+-- a[19] number of spots at which the alert is a source of inhibition, a[20] ... the spots
+-- then the job that flushes this group, present only if its flush may be due at once
 do
   local function ending(text)
     return text == '' and math.huge or tonumber(text)
+  end
+
+  local KEPT, MOST_ENDS = 86400, 10000
+
+  -- Remember the end of what this group does not hold: another may, since routes change.
+  local function note_end(room, fp, ends, now)
+    redis.call('ZADD', room .. 'ends', ends, fp)
+    redis.call('ZREMRANGEBYSCORE', room .. 'ends', '-inf', now - KEPT)
+    redis.call('ZREMRANGEBYRANK', room .. 'ends', 0, -MOST_ENDS - 1)
+  end
+
+  -- Say at each of its spots until when the alert is active. What is over stays for a while, so
+  -- that a flush which saw it firing does not bring it back.
+  local function occupy(a, ends, now)
+    for i = 20, 19 + tonumber(a[19]) do
+      local source = a[1] .. 'source:' .. a[i]
+      redis.call('ZADD', source, ends == '' and '+inf' or ends, a[3])
+      redis.call('ZREMRANGEBYSCORE', source, '-inf', now - 3600)
+      redis.call('EXPIRE', source, a[18])
+    end
   end
 
   -- Return the head of the stored alert: two reports of one alert whose times overlap are one.
@@ -43,22 +65,26 @@ do
     if old then
       local older
       starts, updated, ends, timeout, older = merged(old, starts, updated, ends, timeout, now)
-      if not starts then return end
+      if not starts then return string.match(old, '^%S+ %S+ (%S*)') end
       if older then wire = string.match(old, '\n(.*)$') end
     end
     local head = starts .. ' ' .. updated .. ' ' .. ends .. ' ' .. timeout
     redis.call('HSET', alerts, a[3], head .. '\n' .. wire)
+    return ends
   end
 
   effects["alert"] = function(a)
     local room, gid = a[1], a[2]
     local group, alerts, due = room .. 'group:' .. gid, room .. 'alerts:' .. gid, room .. 'due'
-    local now, first = tonumber(a[9]), tonumber(a[10])
+    local now, first, job = tonumber(a[9]), tonumber(a[10]), 20 + tonumber(a[19])
     local old = redis.call('HGET', alerts, a[3])
     local known = redis.call('HMGET', group, 'slot', 'flushes', 'pending')
     local groups = known[1] and 0 or redis.call('ZCARD', due)
-    -- What is over and was never told of here closes nothing.
-    if not old and ending(a[6]) <= now then return end
+    -- What is over and was never told of here closes nothing here.
+    if not old and ending(a[6]) <= now then
+      note_end(room, a[3], a[6], now)
+      return
+    end
     if not known[1] then
       local most = tonumber(a[12])
       if most > 0 and groups >= most then
@@ -66,16 +92,16 @@ do
         return
       end
       redis.call('HSET', group, 'slot', a[13], 'key', a[14], 'labels', a[15], 'options', a[16],
-        'created', a[9])
+        'created', a[9], 'generation', a[17])
     end
-    store(alerts, a, old, now)
+    occupy(a, store(alerts, a, old, now), now)
     if known[2] or known[3] then return end
     if first > now then
       if not known[1] then redis.call('ZADD', due, a[10], gid) end
-    elseif a[17] then
+    elseif a[job] then
       redis.call('HSET', group, 'pending', a[9])
       redis.call('ZADD', due, a[11], gid)
-      push_job(a, 17)
+      push_job(a, job)
     else
       redis.call('ZADD', due, a[9], gid)
     end

@@ -5,7 +5,8 @@ The writes are effects: they happen in the script that settles the event that ca
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from importlib.resources import files
 from typing import Final, NamedTuple
 from uuid import uuid4
@@ -14,6 +15,7 @@ import orjson
 
 from receiver.broker import NOTIFICATIONS, JobFields, job_fields, queues_key, script_args
 from workers.alert import Alert
+from workers.alerting.config import AlertingConfig
 from workers.alerting.keys import digest, room
 from workers.alerting.route import Route, Router
 from workers.ledger.transitions import Effect
@@ -21,8 +23,11 @@ from workers.ledger.transitions import Effect
 FLUSH_GROUPS: Final = "workers.jobs.flush_groups"
 DELIVER: Final = "workers.jobs.deliver"
 
-TAKEN_SECONDS: Final = 30.0
-"""Seconds after which something taken but not done comes due again."""
+LEASE: Final = 30.0
+"""Seconds for which a worker has what it took; what is not done by then comes due again."""
+
+SOURCE_SECONDS: Final = 7 * 86_400
+"""Seconds for which a source of inhibition is remembered; each flush of its group renews it."""
 
 _MEMORY: Final = 20_000
 _FRESH_SECONDS: Final = 5.0
@@ -37,40 +42,52 @@ class GroupRef(NamedTuple):
     args: tuple[str, ...]
 
 
-class Groups:
-    """Routes alerts; `max_groups` 0 means that there may be any number."""
+class _Tree(NamedTuple):
+    """What is worked out from one configuration, and thrown away with it."""
 
-    def __init__(self, prefix: str, root: Route, *, max_groups: int = 0) -> None:
+    config: AlertingConfig
+    router: Router
+    known: dict[tuple[int, tuple[tuple[str, str], ...]], GroupRef]
+
+
+class Groups:
+    """Routes alerts; `current` returns the configuration that holds now, `lease` is in seconds."""
+
+    def __init__(
+        self, prefix: str, current: Callable[[], AlertingConfig], *, lease: float = LEASE
+    ) -> None:
         self._room = room(prefix)
-        self._router = Router(root)
-        self._max_groups = max_groups
-        self._known: dict[tuple[int, tuple[tuple[str, str], ...]], GroupRef] = {}
+        self._current = current
+        self._lease = lease
+        self._tree: _Tree | None = None
         self._pushed: dict[str, float] = {}
 
-    def effects(self, alerts: Sequence[Alert], now: float) -> list[Effect]:
+    def effects(self, alerts: Sequence[Alert], now: float, *, capped: bool = True) -> list[Effect]:
         """Return one write for each alert and group it belongs to; `now` is Unix seconds."""
-        return [
-            self._effect(alert, route, now)
-            for alert in alerts
-            for route in self._router.routes(alert.labels)
-        ]
+        tree = self._planted()
+        found = []
+        for alert in alerts:
+            ended = _with_end(alert, tree.config.resolve_timeout, now)
+            for route in tree.router.routes(alert.labels):
+                first = _first_flush(alert, route.options.group_wait, now)
+                group = self._group(tree, route, alert.labels)
+                found.append(self.effect(group, ended, now=now, first=first, capped=capped))
+        return found
 
-    def group(self, route: Route, labels: Mapping[str, str]) -> GroupRef:
-        """Return the group of a route to which an alert with these labels belongs."""
-        named = route.group_labels(labels)
-        place = (route.idx, tuple(sorted(named.items())))
-        known = self._known.get(place)
-        if known is None:
-            if len(self._known) >= _MEMORY:
-                self._known.clear()
-            known = self._known[place] = _describe(route, named)
-        return known
+    def effect(
+        self, group: GroupRef, alert: Alert, *, now: float, first: float, capped: bool = True
+    ) -> Effect:
+        """Return the write that brings an alert to a group.
 
-    def _effect(self, alert: Alert, route: Route, now: float) -> Effect:
-        group = self.group(route, alert.labels)
-        wait = route.options.group_wait
-        old = alert.starts_at + wait < now
-        first = now if old else now + wait
+        Args:
+            group: where it belongs.
+            alert: what is reported.
+            now: Unix seconds.
+            first: when the group is flushed if it is new.
+            capped: whether it is refused when there are too many groups.
+        """
+        config = self._planted().config
+        spots = config.inhibitor.sources(alert.labels)
         job = self._job(group.id, now) if first <= now else ()
         return Effect(
             "alert",
@@ -85,12 +102,42 @@ class Groups:
                 alert.to_wire(),
                 now,
                 first,
-                now + TAKEN_SECONDS,
-                self._max_groups,
+                now + self._lease,
+                config.max_groups if capped else 0,
                 *group.args,
+                config.route.signature,
+                SOURCE_SECONDS,
+                len(spots),
+                *spots,
                 *job,
             ),
         )
+
+    def places(self, labels: Mapping[str, str]) -> list[GroupRef]:
+        """Return the groups to which an alert with these labels belongs."""
+        tree = self._planted()
+        return [self._group(tree, route, labels) for route in tree.router.routes(labels)]
+
+    def group(self, route: Route, labels: Mapping[str, str]) -> GroupRef:
+        """Return the group of a route to which an alert with these labels belongs."""
+        return self._group(self._planted(), route, labels)
+
+    def _group(self, tree: _Tree, route: Route, labels: Mapping[str, str]) -> GroupRef:
+        named = route.group_labels(labels)
+        place = (route.idx, tuple(sorted(named.items())))
+        known = tree.known.get(place)
+        if known is None:
+            if len(tree.known) >= _MEMORY:
+                tree.known.clear()
+            known = tree.known[place] = _describe(route, named)
+        return known
+
+    def _planted(self) -> _Tree:
+        """Return what belongs to the configuration of this moment."""
+        config = self._current()
+        if self._tree is None or self._tree.config is not config:
+            self._tree = _Tree(config, Router(config.route), {})
+        return self._tree
 
     def _job(self, gid: str, now: float) -> tuple[str | bytes | int | float, ...]:
         """Return the flush's job for a group that may be new.
@@ -130,17 +177,33 @@ def lua(name: str) -> str:
     return files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
-def _describe(route: Route, group_labels: Mapping[str, str]) -> GroupRef:
+def describe(
+    slot: str, key: str, group_labels: Mapping[str, str], options: Mapping[str, object]
+) -> GroupRef:
+    """Return the group of a slot with these labels; `options` are `flush.Options`' fields."""
     labels = orjson.dumps(group_labels, option=orjson.OPT_SORT_KEYS).decode()
-    key = route.group_key(group_labels)
+    args = (slot, key, labels, orjson.dumps(options).decode())
+    return GroupRef(digest(f"{slot}:{labels}"), key, args)
+
+
+def _describe(route: Route, group_labels: Mapping[str, str]) -> GroupRef:
     options = route.options
-    kept = orjson.dumps(
-        {
-            "receiver": options.receiver,
-            "group_interval": options.group_interval,
-            "repeat_interval": options.repeat_interval,
-            "labels": options.labels,
-        }
-    )
-    gid = digest(f"{route.slot}:{labels}")
-    return GroupRef(gid, key, (route.slot, key, labels, kept.decode()))
+    kept = {
+        "receiver": options.receiver,
+        "group_interval": options.group_interval,
+        "repeat_interval": options.repeat_interval,
+        "labels": options.labels,
+    }
+    return describe(route.slot, route.group_key(group_labels), group_labels, kept)
+
+
+def _first_flush(alert: Alert, wait: float, now: float) -> float:
+    """Return when a new group is flushed: at once if its alert waited elsewhere already."""
+    return now if alert.starts_at + wait < now else now + wait
+
+
+def _with_end(alert: Alert, resolve_timeout: float | None, now: float) -> Alert:
+    """Return the alert with an assumed end, if nobody stated one and one is configured."""
+    if alert.ends_at is not None or resolve_timeout is None:
+        return alert
+    return replace(alert, ends_at=now + resolve_timeout, timeout=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, ClassVar, Final, NamedTuple, Protocol
+from typing import Any, ClassVar, Final, NamedTuple, Protocol, runtime_checkable
 
 import orjson
 
@@ -26,6 +26,8 @@ class Why(StrEnum):
     NEW_RESOLVED = "new resolved alerts"
     ALL_RESOLVED = "all alerts resolved"
     REPEAT = "repeat interval elapsed"
+    ACKNOWLEDGED = "acknowledged"
+    MOVED = "routed elsewhere"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +36,8 @@ class Notification:
 
     `alerts` fire or are over at `at`, firing ones first; `truncated` counts those left out.
     `planned` is when the flush was due, from which repeats are counted.
-    `dedup_key` is the same for every message about the group, `flush` counts them.
+    `dedup_key` is the same for every message about the group, `flush` counts them. `texts` are
+    those that the configuration writes itself: `title`, `description`.
     """
 
     group_key: str
@@ -49,6 +52,7 @@ class Notification:
     route_labels: Mapping[str, str] = field(default_factory=dict)
     truncated: int = 0
     external_url: str = ""
+    texts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def firing(self) -> tuple[Alert, ...]:
@@ -62,8 +66,15 @@ class Notification:
 
     @property
     def status(self) -> str:
-        """`firing` while any alert is, else `resolved`."""
-        return "firing" if self.firing else "resolved"
+        """`firing` while any alert is, or `acknowledged` if that is the news; else `resolved`."""
+        if not self.firing:
+            return "resolved"
+        return "acknowledged" if self.why is Why.ACKNOWLEDGED else "firing"
+
+    @property
+    def state_id(self) -> str:
+        """What changes with each state that is told and with nothing else, in a later group too."""
+        return f"{self.status}-{self.flush}-{int(self.at * 1000)}"
 
     @property
     def common_labels(self) -> dict[str, str]:
@@ -77,7 +88,9 @@ class Notification:
 
     @property
     def title(self) -> str:
-        """One line for a person: the single alert's summary, or the group in short."""
+        """One line for a person: the configured one, the single alert's summary, or in short."""
+        if self.texts.get("title"):
+            return self.texts["title"]
         shown = self.firing or self.alerts
         if len(shown) == 1 and not self.truncated:
             found = shown[0].annotations.get("summary") or shown[0].name
@@ -107,6 +120,7 @@ class Notification:
                 "route_labels": self.route_labels,
                 "truncated": self.truncated,
                 "external_url": self.external_url,
+                "texts": self.texts,
             }
         )
 
@@ -127,6 +141,7 @@ class Notification:
             route_labels=stored["route_labels"],
             truncated=stored["truncated"],
             external_url=stored["external_url"],
+            texts=stored.get("texts", {}),
         )
 
 
@@ -134,13 +149,15 @@ class Call(NamedTuple):
     """What a notifier needs beside the notification.
 
     `memory` is what it returned after its last success for this group, `delivery` an id that
-    stays the same through all attempts, `now` the time in Unix seconds.
+    stays the same through all attempts, `now` the time in Unix seconds. `repeated` is True when
+    an earlier attempt may have arrived although no answer said so.
     """
 
     outbound: Outbound
     memory: Mapping[str, str]
     delivery: str
     now: float
+    repeated: bool = False
 
 
 class Notifier(Protocol):
@@ -148,8 +165,29 @@ class Notifier(Protocol):
 
     durable: ClassVar[bool]
     """Whether a delivery is kept for it; False for what cannot fail and stands nowhere else."""
-    idempotent: ClassVar[bool]
-    """Whether the same message twice is the same as once."""
+
+    @property
+    def idempotent(self) -> bool:
+        """Whether the same message twice is the same as once."""
+        ...
+
+    @property
+    def stateful(self) -> bool:
+        """Whether what it was told stays open there until it is told the end."""
+        ...
+
+    @property
+    def acknowledges(self) -> bool:
+        """Whether it wants to hear that somebody took the trouble on."""
+        ...
+
+    @property
+    def account(self) -> str:
+        """By what the target counts calls: a credential, its file, or a channel.
+
+        It is read at each attempt, so it reads no file; only its digest is ever stored.
+        """
+        ...
 
     @property
     def send_resolved(self) -> bool:
@@ -158,6 +196,16 @@ class Notifier(Protocol):
 
     def notify(self, notification: Notification, call: Call) -> Verdict:
         """Tell the target, once, and say how that went; raises nothing that is expected."""
+        ...
+
+
+@runtime_checkable
+class Forgetful(Protocol):
+    """A notifier whose target ends by itself what it is not told again."""
+
+    @property
+    def keep_alive(self) -> float:
+        """After how many seconds it has to be told again."""
         ...
 
 

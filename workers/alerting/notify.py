@@ -1,212 +1,240 @@
-"""The pipeline: what is due is decided, told, and tried again until it is told or too late.
+"""Flushes: what is due is decided and handed to its targets.
 
-A flush decides for each integration of the group's receiver, by itself, and leaves deliveries;
-a delivery is attempted under a lease, and its outcome, the ledger row and the log are one write.
-So any number of workers may try at once, and a worker may die at any point.
+A flush decides for each integration that has to do with its group, by itself, and leaves
+deliveries, which `delivery` attempts. Any number of workers may flush at once.
 """
 
 from __future__ import annotations
 
-import random
-import time
-from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import NamedTuple
 
 import structlog
-from redis import Redis
+from redis.exceptions import RedisError
 
-from workers.alerting.config import AlertingConfig, Integration
+from workers.alerting.config import AlertingConfig
 from workers.alerting.decision import Entry
-from workers.alerting.flush import Message, Options, messages
-from workers.alerting.keys import delivery_id
+from workers.alerting.deliveries import Attempt, Deliveries, attempt_of
+from workers.alerting.delivery import Deliverer
+from workers.alerting.drill import SLOT as DRILL
+from workers.alerting.durability import Durability
+from workers.alerting.flush import Flush, Message
+from workers.alerting.groups import Groups
+from workers.alerting.inhibition import inhibited_by
+from workers.alerting.intervals import held_back
+from workers.alerting.keys import SUMMARY
+from workers.alerting.notes import Notes
 from workers.alerting.notification import Call
-from workers.alerting.store import Attempt, Begun, GroupMeta, Outcome, Store
+from workers.alerting.pipeline import Heard, Role, Verdict, Way, hear, records, verdicts
+from workers.alerting.planning import in_words, options_of, sources, staying, warn
+from workers.alerting.ports import Acknowledgements, Silences
+from workers.alerting.store import Begun, GroupMeta, Plan, Store
+from workers.alerting.ways import ways_of
+from workers.ledger.transitions import Effect
 from workers.metrics import Delivery, WorkerMetrics
-from workers.outbound import Outbound, Permanent, Reason, Retry, Sent, Verdict
-
-JOB_SECONDS: Final = 20.0
-"""Seconds after which a job begins no further attempt; the tick hands on what is left."""
-
-BACKOFF_SECONDS: Final = 0.5
-BACKOFF_GROWTH: Final = 1.5
-BACKOFF_JITTER: Final = 0.5
-BACKOFF_CAP: Final = 60.0
+from workers.outbound import Outbound
 
 _log = structlog.get_logger("workers.alerting")
 
 
-class _Tried(NamedTuple):
-    """An attempt that came to a verdict, and how many milliseconds that took."""
+class Neighbours(NamedTuple):
+    """Who is asked in a flush."""
 
-    attempt: Attempt
-    integration: Integration | None
-    verdict: Verdict
-    took: float
+    silences: Silences
+    acknowledgements: Acknowledgements
 
 
 class Dispatcher:
-    """Flushes groups and attempts deliveries; `clock` gives Unix seconds, `chance` 0 to 1."""
+    """Flushes groups and has what comes of it delivered; `clock` gives Unix seconds."""
 
     def __init__(
         self,
-        redis: Redis,
-        prefix: str,
-        config: AlertingConfig,
+        *,
+        store: Store,
+        deliveries: Deliveries,
+        deliverer: Deliverer,
+        durability: Durability,
+        groups: Groups,
+        current: Callable[[], AlertingConfig],
+        neighbours: Neighbours,
+        notes: Notes,
         outbound: Outbound,
         metrics: WorkerMetrics,
-        *,
-        clock: Callable[[], float] = time.time,
-        chance: Callable[[], float] = random.random,
+        clock: Callable[[], float],
     ) -> None:
-        self._store = Store(redis, prefix)
-        self._config = config
+        self._store = store
+        self._deliveries = deliveries
+        self._deliverer = deliverer
+        self._durability = durability
+        self._groups = groups
+        self._current = current
+        self._neighbours = neighbours
+        self._notes = notes
         self._outbound = outbound
         self._metrics = metrics
         self._clock = clock
-        self._chance = chance
-        self._slots = {route.slot: route for route in config.route.walk()}
-        self._integrations = {
-            f"{one.receiver}/{one.name}": one
-            for receiver in config.receivers.values()
-            for one in receiver.integrations
-        }
 
     def flush(self, group_ids: Sequence[str], now: float) -> None:
         """Flush those of the groups whose flush is pending, and try what comes of it."""
-        deliveries = [
-            delivery
-            for group in self._store.groups(group_ids)
-            for delivery in self._flush(group, now)
-        ]
-        if deliveries:
-            self.deliver(deliveries, max(now, self._clock()))
+        config = self._current()
+        groups = self._store.groups(group_ids)
+        left: list[Message] = []
+        try:
+            for group in groups:
+                try:
+                    left += self._flush(config, group, now, alone=len(groups) == 1)
+                except RedisError:
+                    raise
+                except Exception as error:  # noqa: BLE001 - one broken group stops no other
+                    _log.error("flush.broke", group=group.key, error=type(error).__name__)
+            if left:
+                self._deliverer.carry_on(None, left, max(now, self._clock()))
+        finally:
+            self._notes.hand_over()
 
     def deliver(self, delivery_ids: Sequence[str], now: float) -> None:
         """Attempt those of the deliveries that are due, for a bounded time."""
-        began = self._clock()
-        for delivery in delivery_ids:
-            spent = self._clock() - began
-            if spent > JOB_SECONDS:
-                return
-            attempt = self._store.claim(delivery, now + spent)
-            if attempt is not None:
-                self._settle(self._attempt(attempt, now + spent), now + spent)
+        try:
+            self._deliverer.deliver(delivery_ids, now)
+        finally:
+            self._notes.hand_over()
 
-    def _flush(self, group: GroupMeta, now: float) -> list[str]:
-        """Flush one group; return the deliveries that it left."""
-        options = self._options(group)
-        begun = self._store.begin(group, options, now, self._config.external_url)
+    def _flush(
+        self, config: AlertingConfig, group: GroupMeta, now: float, *, alone: bool
+    ) -> list[Message]:
+        """Flush one group; return what is left to be told, first that of its first target.
+
+        Alone, its first delivery is begun along with the end of the flush, and made at once.
+        """
+        options = options_of(config, group)
+        begun = self._store.begin(group, options, now, config.external_url)
         if begun is None:
             return []
-        receiver = self._config.receivers.get(options.receiver)
-        integrations = receiver.integrations if receiver else ()
-        if receiver is None:
-            _log.warning("group.orphaned", group=group.key, receiver=options.receiver)
-        due = messages(begun.flush, integrations)
+        begun, moves = self._moved(config, begun)
+        found = ways_of(config, begun.flush)
+        warn(config, begun.flush, found.orphans)
+        flush = self._doubted(begun, found.ways)
+        heard = self._heard(config, flush)
+        opened = any(entry.open for entry in flush.log.values())
+        ack = self._neighbours.acknowledgements.of(flush.gid, now) if opened else None
+        decided = verdicts(flush, heard, found.ways, ack)
+        plan = self._plan(config, begun, found.ways, decided, now)
+        plan = replace(plan, generation="" if moves else config.route.signature, effects=moves)
+        first = plan.send[0] if plan.send and alone else None
+        finished, attempt = self._finish(begun, plan, first, now)
+        if finished:
+            self._notes.record(records(flush, heard, decided))
+        if first is None:
+            return list(plan.send) if finished else []
+        self._deliverer.carry_on(attempt, plan.send[1:] if finished else (), now)
+        return []
+
+    def _plan(
+        self,
+        config: AlertingConfig,
+        begun: Begun,
+        ways: Sequence[Way],
+        decided: Sequence[Verdict],
+        now: float,
+    ) -> Plan:
+        """Return what a flush leaves behind; what needs no delivery is told here."""
+        due = [in_words(config, one.message) for one in decided if one.message is not None]
         send = [one for one in due if one.notification and one.integration.notifier.durable]
-        told = {one.target: self._tell(one, begun) for one in due if one not in send}
-        kept = {one.delivery for one in send}
-        idle = (
-            delivery_id(group.gid, target)
-            for target in (f"{one.receiver}/{one.name}" for one in integrations)
-        )
-        finished = self._store.finish(
-            begun,
-            entries=told,
-            drop=[delivery for delivery in idle if delivery not in kept],
+        stay = staying(config, begun, ways, send)
+        return Plan(
+            entries={one.target: self._tell(one, begun.flush) for one in due if one not in send},
+            drop=sorted({*begun.addressed} - {one.delivery for one in send} - {*stay}),
+            stay=stay,
             send=send,
-            deadline=now + self._config.delivery_deadline,
+            deadline=now + config.delivery_deadline,
+            sources=sources(config, begun.flush),
+        )
+
+    def _finish(
+        self, begun: Begun, plan: Plan, first: Message | None, now: float
+    ) -> tuple[bool, Attempt | None]:
+        """End a flush, and begin its first delivery in the same round trip if there is one."""
+        if first is None:
+            return self._store.finish(begun, plan, now)[0], None
+        claim = partial(
+            self._deliveries.claim_in,
+            delivery=first.delivery,
+            integration=first.integration,
             now=now,
         )
-        return sorted(kept) if finished else []
+        finished, row = self._store.finish(begun, plan, now, claim)
+        return finished, attempt_of(first.delivery, row)
 
-    def _options(self, group: GroupMeta) -> Options:
-        """Return the options of the group's route; a group outlives a route that is gone."""
-        route = self._slots.get(group.slot)
-        if route is None:
-            return group.options
-        own = route.options
-        return Options(own.receiver, own.group_interval, own.repeat_interval, own.labels)
+    def _moved(self, config: AlertingConfig, begun: Begun) -> tuple[Begun, list[Effect]]:
+        """Take out what belongs elsewhere since the tree changed: it ends here and fires there.
 
-    def _tell(self, message: Message, begun: Begun) -> Entry:
+        What ended meanwhile was reported to where it would be now, and ends here as well.
+        """
+        flush = begun.flush
+        if begun.generation == config.route.signature or flush.slot.startswith((SUMMARY, DRILL)):
+            return begun, []
+        away = [
+            fingerprint
+            for fingerprint, one in flush.held.items()
+            if flush.gid not in {place.id for place in self._groups.places(one.alert.labels)}
+        ]
+        ended = self._store.ended(away)
+        held = dict(flush.held)
+        moving = []
+        for fingerprint in away:
+            alert = held[fingerprint].alert
+            at = ended.get(fingerprint, float("-inf"))
+            if at < alert.updated_at and not alert.resolved(flush.now):
+                moving.append(alert)
+            over = replace(alert, ends_at=flush.now if at < alert.updated_at else at)
+            if not alert.resolved(flush.now):
+                held[fingerprint] = held[fingerprint]._replace(alert=over)
+        effects = self._groups.effects(moving, flush.now, capped=False)
+        return begun._replace(flush=replace(flush, held=held)), effects
+
+    def _doubted(self, begun: Begun, ways: Sequence[Way]) -> Flush:
+        """Return the flush with a doubt wherever something may have been told unknown to us.
+
+        An attempt whose worker is gone may have arrived; so may one that a server forgot.
+        """
+        flush = begun.flush
+        log = dict(flush.log)
+        for one in begun.open:
+            if one.lost or self._durability.suspect(one.created):
+                log[one.target] = log.get(one.target, Entry())._replace(doubt=True)
+        if self._durability.suspect(flush.due):
+            for way in ways:
+                if way.role is Role.CURRENT and way.integration.notifier.stateful:
+                    log.setdefault(way.integration.target, Entry(doubt=True))
+        return replace(flush, log=log)
+
+    def _heard(self, config: AlertingConfig, flush: Flush) -> Heard:
+        inhibitor = config.inhibitor
+        watched = [
+            spot
+            for one in flush.held.values()
+            for watch in inhibitor.watches(one.alert.labels)
+            for spot in watch.spots
+        ]
+        occupied = self._store.occupied(watched, flush.now)
+        options = flush.options
+        muted = held_back(
+            config.intervals,
+            options.active_time_intervals,
+            options.mute_time_intervals,
+            flush.now,
+        )
+        silenced = self._neighbours.silences.in_force(flush.now)
+        return hear(flush, inhibited_by(inhibitor, occupied), muted, silenced)
+
+    def _tell(self, message: Message, flush: Flush) -> Entry:
         """Tell what needs no delivery: what stands where it is written, or nothing at all."""
-        before = begun.flush.log.get(message.target) or Entry()
         if message.notification is not None:
-            call = Call(self._outbound, before.memory, message.delivery, begun.flush.now)
+            memory: Mapping[str, str] = message.entry.memory
+            call = Call(self._outbound, memory, message.delivery, flush.now)
             message.integration.notifier.notify(message.notification, call)
         counted = Delivery.SENT if message.notification else Delivery.SUPPRESSED
         self._metrics.notifications.labels(message.integration.type, counted).inc()
-        return message.entry(before.memory)
-
-    def _attempt(self, attempt: Attempt, now: float) -> _Tried:
-        """Tell the target once; whatever goes wrong is a verdict."""
-        integration = self._integrations.get(attempt.target)
-        began = self._clock()
-        verdict = self._call(attempt, integration, now)
-        return _Tried(attempt, integration, verdict, (self._clock() - began) * 1000)
-
-    def _call(self, attempt: Attempt, integration: Integration | None, now: float) -> Verdict:
-        if integration is None:
-            return Permanent(Reason.CANCELED, "the receiver is no longer configured")
-        if now >= attempt.deadline:
-            return Permanent(Reason.DEADLINE, "not delivered in time")
-        entry = attempt.entry or Entry()
-        call = Call(self._outbound, entry.memory, f"{attempt.id[:16]}-{attempt.revision}", now)
-        try:
-            return integration.notifier.notify(attempt.notification, call)
-        except Exception as error:  # noqa: BLE001 - one broken notifier must not stop the others
-            # The message may hold a secret or a payload; the type says where to look.
-            _log.error("notifier.broke", target=attempt.target, error=type(error).__name__)
-            return Retry(Reason.OTHER, type(error).__name__, ambiguous=True)
-
-    def _settle(self, tried: _Tried, now: float) -> None:
-        attempt, verdict = tried.attempt, tried.verdict
-        outcome = self._outcome(attempt, verdict, now)
-        repeated = bool(attempt.lost or (attempt.entry and attempt.entry.doubt))
-        idempotent = tried.integration is None or tried.integration.notifier.idempotent
-        row: dict[str, str | float] = {
-            "at": now,
-            "group": attempt.gid,
-            "target": attempt.target,
-            "status": attempt.notification.status,
-            "attempt": attempt.number,
-            "outcome": outcome.word,
-            "reason": "" if isinstance(verdict, Sent) else verdict.reason.value,
-            "detail": verdict.note if isinstance(verdict, Sent) else verdict.detail,
-            "ms": round(tried.took, 1),
-            "possible_duplicate": int(repeated and not idempotent),
-        }
-        written = self._store.settle(attempt, outcome, row, now)
-        kind = attempt.target.rsplit("/", 2)[1]
-        counted = Delivery.SENT if isinstance(verdict, Sent) else Delivery(verdict.reason)
-        self._metrics.notifications.labels(kind, counted).inc()
-        level = _log.info if isinstance(verdict, Sent) else _log.warning
-        level("notification.attempted", **row, fence_held=written)
-
-    def _outcome(self, attempt: Attempt, verdict: Verdict, now: float) -> Outcome:
-        before = attempt.entry or Entry()
-        if isinstance(verdict, Sent):
-            memory = before.memory if verdict.memory is None else verdict.memory
-            planned = attempt.notification.planned
-            told = Entry(attempt.firing, attempt.resolved, planned, memory)
-            return Outcome("sent", entry=told)
-        if isinstance(verdict, Permanent):
-            return Outcome("failed", entry=_doubted(attempt, attempt.lost))
-        wait = self._backoff(attempt.number) if verdict.after is None else verdict.after
-        next_at = min(now + wait, attempt.deadline)
-        entry = _doubted(attempt, verdict.ambiguous or attempt.lost)
-        return Outcome("retry", next_at, entry, max(0.0, next_at - now))
-
-    def _backoff(self, attempts: int) -> float:
-        """Return seconds to the next attempt: growing, with jitter, capped."""
-        plain = BACKOFF_SECONDS * BACKOFF_GROWTH ** min(attempts - 1, 20)
-        spread = 1 + BACKOFF_JITTER * (2 * self._chance() - 1)
-        return min(BACKOFF_CAP, plain * spread)
-
-
-def _doubted(attempt: Attempt, unsure: bool) -> Entry | None:  # noqa: FBT001 - a private word
-    """Return the log entry that says that firing alerts may have been told; None if not so."""
-    before = attempt.entry or Entry()
-    if not unsure or not attempt.firing or before.doubt:
-        return None
-    return before._replace(doubt=True)
+        return message.entry

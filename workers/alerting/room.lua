@@ -21,3 +21,36 @@ local function drop(room, id)
   redis.call('DEL', room .. 'delivery:' .. id)
   redis.call('ZREM', room .. 'deliveries', id)
 end
+
+-- Whether any delivery of a group is still on its way: the group is kept while one is, so that
+-- what it opens can be closed.
+local function any_open(room, group)
+  for id in string.gmatch(redis.call('HGET', group, 'addressed') or '', '%S+') do
+    if redis.call('EXISTS', room .. 'delivery:' .. id) == 1 then return true end
+  end
+  return false
+end
+
+-- Have a target told. A delivery that is still open takes the newer news and keeps its deadline;
+-- one that was taken and only keeps its alerts alive begins anew.
+local function address(room, gid, flush, now, again, one)
+  local delivery = room .. 'delivery:' .. one.id
+  local held = redis.call('HMGET', delivery, 'created', 'kept')
+  redis.call('HSET', delivery, 'group', gid, 'flush', flush, 'notification', one.notification,
+    'entry', one.entry, 'toll', one.toll)
+  redis.call('HINCRBY', delivery, 'revision', 1)
+  if held[1] and not held[2] then return end
+  redis.call('HSET', delivery, 'target', one.target, 'created', now, 'deadline', one.deadline,
+    'next_at', now, 'attempts', 0)
+  redis.call('HDEL', delivery, 'kept', 'slot')
+  redis.call('ZADD', room .. 'deliveries', again, one.id)
+end
+
+-- Run the effects that `take` yields: their number, each: name, number of arguments, argument ...
+local function run_effects(take)
+  for _ = 1, tonumber(take()) do
+    local name, arguments = take(), {}
+    for a = 1, tonumber(take()) do arguments[a] = take() end
+    effects[name](arguments)
+  end
+end

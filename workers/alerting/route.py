@@ -7,6 +7,7 @@ stays with the node itself.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -124,6 +125,15 @@ class Route:
     def names(self) -> tuple[str, ...]:
         """The label names that decide anything in this tree, sorted."""
         return tuple(sorted({m.name for route in self.walk() for m in route.matchers}))
+
+    @cached_property
+    def signature(self) -> str:
+        """What changes when alerts of this tree would come to other groups: 16 hex digits."""
+        nodes = [
+            (node.slot, node.goes_on, sorted(node.options.group_by), node.options.group_by_all)
+            for node in self.walk()
+        ]
+        return hashlib.sha256(repr(nodes).encode()).hexdigest()[:16]
 
 
 class Router:

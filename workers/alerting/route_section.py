@@ -9,6 +9,7 @@ from typing import Final
 from workers.alerting.matchers import Matcher, MatcherError, Op
 from workers.alerting.route import Spec
 from workers.alerting.syntax import parse
+from workers.alerting.texts import Template, TextError
 from workers.section import Section, Text
 
 LABEL_NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
@@ -63,15 +64,18 @@ def read_route(section: Section, depth: int = 0) -> Spec:
     return spec
 
 
-def check_names(spec: Spec, section: Section, receivers: Collection[str]) -> None:
+def check_names(
+    spec: Spec, section: Section, receivers: Collection[str], intervals: Collection[str]
+) -> None:
     """Note every receiver or time interval that a route names and nobody defined."""
     findings = section.findings
     if spec.receiver and spec.receiver not in receivers:
         findings.problem(spec.line, f'undefined receiver "{spec.receiver}" used in route')
     for name in (*spec.mute_time_intervals, *spec.active_time_intervals):
-        findings.problem(spec.line, f'undefined time interval "{name}" used in route')
+        if name not in intervals:
+            findings.problem(spec.line, f'undefined time interval "{name}" used in route')
     for child in spec.routes:
-        check_names(child, section, receivers)
+        check_names(child, section, receivers, intervals)
 
 
 def read_matchers(texts: list[Text], section: Section) -> Iterator[Matcher]:
@@ -87,10 +91,15 @@ def read_matchers(texts: list[Text], section: Section) -> Iterator[Matcher]:
         yield from parsed.matchers
 
 
+def read_table(section: Section, equal: str, regex: str) -> Iterator[Matcher]:
+    """Read matchers that are written as two mappings from label to value, and to pattern."""
+    yield from _table(section, equal, Op.EQUAL, "{}")
+    yield from _table(section, regex, Op.REGEX, "^(?:{})$")
+
+
 def _matchers(section: Section) -> Iterator[Matcher]:
     """Read the three ways in which a route says what it matches."""
-    yield from _table(section, "match", Op.EQUAL, "{}")
-    yield from _table(section, "match_re", Op.REGEX, "^(?:{})$")
+    yield from read_table(section, "match", "match_re")
     yield from read_matchers(section.texts("matchers") or [], section)
 
 
@@ -137,4 +146,8 @@ def _labels(section: Section) -> dict[str, str]:
     for name in labels:
         if not LABEL_NAME.fullmatch(name):
             section.problem(f'invalid label name "{name}" in route labels', "labels")
+        try:
+            Template(labels[name])
+        except TextError as error:
+            section.problem(f'label "{name}": {error}', "labels")
     return labels

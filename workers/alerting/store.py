@@ -1,27 +1,25 @@
-"""Groups under flush and deliveries under way, as Redis holds them; one script per step."""
+"""Groups under flush, as Redis holds them; one script per step."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 import orjson
 from redis import Redis
+from redis.client import Pipeline
 
 from workers.alert import Alert
 from workers.alerting.decision import Entry
 from workers.alerting.flush import Flush, Held, Message, Options
-from workers.alerting.groups import lua
+from workers.alerting.groups import LEASE, SOURCE_SECONDS
 from workers.alerting.keys import room
-from workers.alerting.notification import Notification
+from workers.alerting.scripts import effect_args, plain, with_effects
+from workers.ledger.transitions import Effect
 
-FLUSH_LEASE: Final = 30.0
-DELIVERY_LEASE: Final = 30.0
 HANDOVER_SECONDS: Final = 5.0
 """Seconds in which the worker that flushed tries a delivery itself, before the tick does."""
-
-MAX_ROWS: Final = 10_000
-MAX_DEAD: Final = 1_000
 
 
 class GroupMeta(NamedTuple):
@@ -34,57 +32,66 @@ class GroupMeta(NamedTuple):
     options: Options
 
 
+class Open(NamedTuple):
+    """A delivery that is on its way; `lost` says that an attempt at it never ended."""
+
+    target: str
+    created: float
+    lost: bool
+
+
 class Begun(NamedTuple):
-    """A flush under a lease; `fence` and the log's version prove at its end that it held."""
+    """A flush under a lease; `fence` and the log's version prove at its end that it held.
+
+    `generation` is the tree under which the group was last looked at, `addressed` are the ids of
+    its deliveries, `open` those of them that are on their way.
+    """
 
     fence: int
     told: int
     flush: Flush
+    generation: str
+    addressed: tuple[str, ...]
+    open: tuple[Open, ...]
 
 
-class Attempt(NamedTuple):
-    """A delivery under a lease, about to be tried for the `number`th time.
+class Source(NamedTuple):
+    """An active alert at a spot where it holds others back; `ends` is empty while it is open."""
 
-    `lost` says that an earlier attempt was begun and never came to an outcome.
+    spot: str
+    fingerprint: str
+    ends: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a flush leaves behind.
+
+    `entries` are the log of what was told on the spot, by target; `drop` deliveries about which
+    there is nothing left to tell, `stay` those that go on as they are, `send` what becomes
+    deliveries; each has a notification. `deadline` is until when they are tried, by delivery.
+    `generation` is empty while alerts still have to move.
     """
 
-    id: str
-    fence: int
-    number: int
-    revision: int
-    lost: bool
-    gid: str
-    target: str
-    deadline: float
-    notification: Notification
-    firing: frozenset[str]
-    resolved: frozenset[str]
-    entry: Entry | None
-
-
-class Outcome(NamedTuple):
-    """How an attempt ended: `sent`, `retry` at `next_at`, or `failed` for good.
-
-    `pause` is for how many seconds the whole target is left alone.
-    """
-
-    word: str
-    next_at: float = 0.0
-    entry: Entry | None = None
-    pause: float = 0.0
+    entries: Mapping[str, Entry] = field(default_factory=dict)
+    drop: Sequence[str] = ()
+    stay: Sequence[str] = ()
+    send: Sequence[Message] = ()
+    deadline: float = 0.0
+    generation: str = ""
+    sources: Sequence[Source] = ()
+    effects: Sequence[Effect] = ()
 
 
 class Store:
-    """Reads and writes groups and deliveries; times are Unix seconds."""
+    """Reads and writes groups; times are Unix seconds, `lease` is how long a flush may take."""
 
-    def __init__(self, redis: Redis, prefix: str) -> None:
+    def __init__(self, redis: Redis, prefix: str, *, lease: float = LEASE) -> None:
         self._redis = redis
+        self._lease = lease
         self._room = room(prefix)
-        shared = lua("room.lua")
-        self._begin = redis.register_script(lua("begin.lua"))
-        self._finish = redis.register_script(shared + lua("finish.lua"))
-        self._claim = redis.register_script(lua("claim.lua"))
-        self._settle = redis.register_script(shared + lua("settle.lua"))
+        self._begin = redis.register_script(plain("begin.lua"))
+        self._finish = redis.register_script(with_effects("finish.lua"))
 
     def groups(self, gids: Sequence[str]) -> list[GroupMeta]:
         """Return those of the groups that exist."""
@@ -107,13 +114,14 @@ class Store:
     def begin(self, group: GroupMeta, options: Options, now: float, url: str) -> Begun | None:
         """Begin a group's pending flush; None if there is none or somebody is at it."""
         row = self._begin(
-            args=[self._room, group.gid, now, now + FLUSH_LEASE, options.group_interval]
+            args=[self._room, group.gid, now, now + self._lease, options.group_interval]
         )
         if not row:
             return None
-        fence, flushes, due, told, alerts, log = row
+        fence, flushes, due, told, generation, alerts, log, addressed, on_their_way = row
         flush = Flush(
             gid=group.gid,
+            slot=group.slot,
             key=group.key,
             group_labels=group.labels,
             options=options,
@@ -124,71 +132,81 @@ class Store:
             log={target.decode(): Entry.from_wire(value) for target, value in _pairs(log)},
             external_url=url,
         )
-        return Begun(fence, int(told), flush)
+        return Begun(
+            fence=fence,
+            told=int(told),
+            flush=flush,
+            generation=generation.decode(),
+            addressed=tuple(addressed.decode().split()),
+            open=tuple(
+                Open(target.decode(), float(created), lost == b"1")
+                for target, created, lost in zip(*[iter(on_their_way)] * 3, strict=True)
+            ),
+        )
 
     def finish(
         self,
         begun: Begun,
-        *,
-        entries: Mapping[str, Entry],
-        drop: Sequence[str],
-        send: Sequence[Message],
-        deadline: float,
+        plan: Plan,
         now: float,
-    ) -> bool:
-        """End a flush; False if its fence was lost or it has to decide again.
+        then: Callable[[Pipeline], None] | None = None,
+    ) -> tuple[bool, Any]:
+        """End a flush.
 
         Args:
             begun: the flush.
-            entries: the log of what was told on the spot, by target.
-            drop: deliveries about which there is nothing left to tell.
-            send: what becomes deliveries; each has a notification.
-            deadline: until when they are tried.
-            now: when the flush ended.
+            plan: what it leaves behind.
+            now: Unix seconds.
+            then: adds one more write, which goes with it in the same round trip.
+
+        Returns:
+            False if the fence was lost or it has to decide again; and what `then` answered.
         """
         flush = begun.flush
         log_ttl = int(2 * flush.options.repeat_interval) + 1
         args: list[Any] = [self._room, flush.gid, begun.fence, begun.told, now]
-        args += [now + HANDOVER_SECONDS, log_ttl, flush.resolving(), len(entries)]
-        args += [part for target, entry in entries.items() for part in (target, entry.to_wire())]
-        args += [len(drop), *drop, len(send)]
-        for message in send:
-            assert message.notification is not None
-            args += [message.delivery, message.target, deadline, message.notification.to_wire()]
-            args += [_joined(message.firing), _joined(message.resolved)]
-        return bool(self._finish(args=args))
+        args += [now + HANDOVER_SECONDS, log_ttl, SOURCE_SECONDS, flush.resolving()]
+        args += [plan.generation, len(plan.entries)]
+        for target, entry in plan.entries.items():
+            args += [target, entry.to_wire()]
+        args += [len(plan.drop), *plan.drop, len(plan.stay), *plan.stay, len(plan.send)]
+        for message in plan.send:
+            args += address_args(message, plan.deadline)
+        args += [len(plan.sources), *(part for source in plan.sources for part in source)]
+        args += effect_args(list(plan.effects))
+        if then is None:
+            return bool(self._finish(args=args)), None
+        with self._redis.pipeline(transaction=False) as pipe:
+            self._finish(args=args, client=pipe)
+            then(pipe)
+            finished, answer = pipe.execute()
+        return bool(finished), answer
 
-    def claim(self, delivery: str, now: float) -> Attempt | None:
-        """Begin an attempt; None if the delivery is gone, not due, held, or its target rests."""
-        row = self._claim(args=[self._room, delivery, now, now + DELIVERY_LEASE])
-        if not row:
-            return None
-        fence, number, revision, lost, gid, target, deadline, wire, firing, resolved, entry = row
-        return Attempt(
-            id=delivery,
-            fence=fence,
-            number=number,
-            revision=int(revision),
-            lost=bool(lost),
-            gid=gid.decode(),
-            target=target.decode(),
-            deadline=float(deadline),
-            notification=Notification.from_wire(wire),
-            firing=frozenset(firing.decode().split()),
-            resolved=frozenset(resolved.decode().split()),
-            entry=Entry.from_wire(entry) if entry else None,
-        )
+    def occupied(self, spots: Iterable[str], now: float) -> list[str]:
+        """Return those of the spots at which an active alert holds others back."""
+        asked = sorted(set(spots))
+        if not asked:
+            return []
+        with self._redis.pipeline(transaction=False) as pipe:
+            for spot in asked:
+                pipe.zcount(f"{self._room}source:{spot}", f"({now}", "+inf")
+            counts = pipe.execute()
+        return [spot for spot, count in zip(asked, counts, strict=True) if count]
 
-    def settle(
-        self, attempt: Attempt, outcome: Outcome, row: Mapping[str, str | float], now: float
-    ) -> bool:
-        """End an attempt with its row in the ledger; False if the fence was lost."""
-        entry = outcome.entry.to_wire() if outcome.entry else ""
-        args: list[Any] = [self._room, attempt.id, attempt.fence, attempt.revision]
-        args += [outcome.word, now, outcome.next_at, entry, int(outcome.pause * 1000)]
-        args += [MAX_ROWS, MAX_DEAD, 2 * len(row)]
-        args += [part for pair in row.items() for part in pair]
-        return bool(self._settle(args=args))
+    def ended(self, fingerprints: Sequence[str]) -> dict[str, float]:
+        """Return when alerts ended of which another group was told the end."""
+        if not fingerprints:
+            return {}
+        scores = self._redis.zmscore(f"{self._room}ends", list(fingerprints))
+        return {fp: float(at) for fp, at in zip(fingerprints, scores, strict=True) if at}
+
+
+def address_args(message: Message, deadline: float) -> list[Any]:
+    """Return a message as the scripts take it."""
+    assert message.notification is not None
+    target = message.target
+    args = [message.delivery, target, message.integration.receiver, deadline, message.toll.value]
+    return [*args, message.notification.to_wire(), message.entry.to_wire()]
 
 
 def held(value: bytes) -> Held:
@@ -206,10 +224,6 @@ def held(value: bytes) -> Held:
         generator_url=stored.get("generator_url", ""),
     )
     return Held(head.decode(), alert)
-
-
-def _joined(fingerprints: Iterable[str]) -> str:
-    return " ".join(sorted(fingerprints))
 
 
 def _pairs(flat: Sequence[bytes]) -> Iterable[tuple[bytes, bytes]]:

@@ -59,12 +59,13 @@ def orders(*, types: bool) -> Callable[[Command], Command]:
 
         shown = "[KEY|EVENT_ID]..." if types else "[KEY]..."
         names = click.argument("names", metavar=shown, nargs=-1)
-        return selection.filters(types=types)(names(_with_options(checked)))
+        return selection.filters(types=types)(names(bulk_options(checked)))
 
     return add
 
 
-def _with_options(command: Command) -> Command:
+def bulk_options(command: Command) -> Command:
+    """Add `--actor`, `--dry-run`, `--limit` and `--json` to a command."""
     bound = click.IntRange(1, MOST)
     for option in (
         click.option("--actor", help="Who does it, for the history.  [default: $USER]"),
@@ -100,17 +101,26 @@ def order(
         raise click.UsageError("give names, or a filter (--reason, --older-than, ...) and --limit")
     if not names and limit is None:
         raise click.UsageError("a filter needs a bound: add --limit N; --dry-run shows what it is")
-    person = clean(actor if actor is not None else world.environ.get("USER", ""), ACTOR_CHARS)
-    if not person and not dry_run:
-        raise click.UsageError("nobody is named for the history: add --actor NAME")
     return Order(
         names=names,
         wanted=wanted,
         limit=limit or MOST,
         dry_run=dry_run,
-        actor=person,
+        actor=person_of(world, actor, needed=not dry_run),
         as_json=as_json,
     )
+
+
+def person_of(world: World, actor: str | None, *, needed: bool) -> str:
+    """Return who acts, as the history names them.
+
+    Raises:
+        click.UsageError: nobody is named, and somebody is needed.
+    """
+    person = clean(actor if actor is not None else world.environ.get("USER", ""), ACTOR_CHARS)
+    if needed and not person:
+        raise click.UsageError("nobody is named for the history: add --actor NAME")
+    return person
 
 
 def carry_out(action: str, asked: Order, chosen: Chosen, act: Callable[[str], str]) -> None:

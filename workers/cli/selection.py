@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from functools import wraps
 from itertools import islice
@@ -42,6 +43,22 @@ class Duration(click.ParamType[float]):
             return duration(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+class Moment(click.ParamType[float]):
+    """A moment on the command line, in Unix seconds."""
+
+    name = "moment"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return Unix seconds from ISO 8601; without an offset it is UTC."""
+        try:
+            found = datetime.fromisoformat(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is no moment: write 2027-01-31T09:30Z", param, ctx)
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
 
 
 class Filter(NamedTuple):

@@ -20,9 +20,22 @@ from workers.handlers import (
     retention_cleanup,
     unknown,
 )
-from workers.handlers.decision import Context, Decision, Handler, Severity
+from workers.handlers.decision import Burst, Context, Decision, Handler, Note
+from workers.handlers.lookups import Lookups
+from workers.handlers.policy import Policy
+from workers.severity import Severity
 
-__all__ = ["HANDLERS", "Context", "Decision", "Handler", "Severity"]
+__all__ = [
+    "HANDLERS",
+    "Burst",
+    "Context",
+    "Decision",
+    "Handler",
+    "Lookups",
+    "Note",
+    "Policy",
+    "Severity",
+]
 
 HANDLERS: Final[Mapping[str, Handler]] = MappingProxyType(
     {

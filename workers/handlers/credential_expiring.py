@@ -1,9 +1,9 @@
 """`credential.expiring`: a credential of the instance is about to stop working.
 
-Severity climbs as the time left shrinks, always counted from now, so that a late or older
-report says what is true today. Fires until the credential expires (at least a day from the
-report) unless it is reported again: a rotated credential is no longer reported. Severity is
-part of the alert's identity, so each report also ends the alert at every other severity.
+Severity climbs as the time left shrinks, by the policy's table, always counted from now, so
+that a late or older report says what is true today. Fires until the credential expires (at least
+a day from the report) unless it is reported again: a rotated credential is no longer reported.
+Severity is part of the alert's identity, so each report also ends the alert at every other one.
 """
 
 from __future__ import annotations
@@ -11,39 +11,32 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from receiver.event import Event
+from workers.alert import Alert
 from workers.handlers.decision import (
     Context,
     Decision,
     Finding,
-    Severity,
     firing,
     identity,
     superseded,
 )
-from workers.handlers.fields import UNKNOWN, Fields, span, utc
+from workers.handlers.fields import LABEL_CHARS, UNKNOWN, Fields, clean, span, utc
+from workers.handlers.policy import DAY
+from workers.rotation.notice import ROTATED_TYPES, Notice
+from workers.severity import Severity
 
 ALERTNAME: Final = "SynapCredentialExpiring"
-DAY: Final = 86400.0
 LEAST_SECONDS: Final = DAY
 UNDATED_SECONDS: Final = 7 * DAY
 MAX_DAYS: Final = 36_500.0
 
-STEPS: Final = (
-    (1 * DAY, Severity.CRITICAL),
-    (3 * DAY, Severity.HIGH),
-    (7 * DAY, Severity.MEDIUM),
-    (14 * DAY, Severity.LOW),
-)
-"""Up to how many seconds left a severity holds; beyond the last step it is information."""
-
 
 class Kind(NamedTuple):
-    """What a type of credential means for on-call; `steps` as `STEPS`."""
+    """What a type of credential means for on-call."""
 
     named: str
     why: str
     then: str
-    steps: tuple[tuple[float, Severity], ...] = STEPS
 
 
 KINDS: Final = {
@@ -60,13 +53,11 @@ KINDS: Final = {
         "when it expires the application loses its connection to Synap.",
         "Read the application's SDK log for renewal errors, check its clock and its way to Synap, "
         "and restart it; if renewal still fails, set it up anew with a fresh bootstrap key.",
-        ((1 * DAY, Severity.CRITICAL), (3 * DAY, Severity.HIGH), (7 * DAY, Severity.MEDIUM)),
     ),
     "bootstrap_key": Kind(
         "bootstrap key",
         "It is single-use and lives 24 h: unused it simply lapses; used it no longer matters.",
         "A reminder: finish the set-up that it was made for, or revoke it in the Dashboard.",
-        ((float("inf"), Severity.LOW),),
     ),
     "webhook_secret": Kind(
         "webhook signing secret",
@@ -91,7 +82,9 @@ def decide(event: Event, context: Context) -> Decision:
     kind = KINDS.get(kind_name, ANY_KIND)
     finding = Finding(
         name=ALERTNAME,
-        severity=severity_of(kind, expires_at, now=context.now),
+        severity=context.policy.credentials.severity_of(
+            kind_name, _left(expires_at, now=context.now)
+        ),
         labels={
             "credential_id": fields.text("credential_id", "key_id"),
             "credential_type": kind_name,
@@ -106,16 +99,39 @@ def decide(event: Event, context: Context) -> Decision:
     return Decision(
         (alert, *(superseded(event, finding, level, now=context.now) for level in over)),
         f"{kind.named}, {finding.severity.value}, {_when(expires_at, context.now)}",
+        notices=_notices(event, alert, fields, expires_at),
     )
 
 
-def severity_of(kind: Kind, expires_at: float | None, *, now: float) -> Severity:
-    """Return how much an expiry matters at `now`; both are Unix seconds.
+def _notices(
+    event: Event, alert: Alert, fields: Fields, expires_at: float | None
+) -> tuple[Notice, ...]:
+    """Return what rotation has to know: of the types that this service can rotate, and no other.
 
-    An unknown expiry counts as a week: worth a look in the day, not at night.
+    A certificate is renewed by the SDK and a bootstrap key is used or revoked: nothing of those
+    is for a machine here.
     """
-    left = UNDATED_SECONDS if expires_at is None else expires_at - now
-    return next((level for within, level in kind.steps if left <= within), Severity.INFO)
+    kind = fields.text("credential_type", limit=64)
+    if kind not in ROTATED_TYPES:
+        return ()
+    return (
+        Notice(
+            type=kind,
+            credential_id=fields.text("credential_id", "key_id", absent=""),
+            label=fields.text("label", absent=""),
+            instance_id=clean(event.instance_id or "", LABEL_CHARS),
+            client_id=clean(event.client_id or "", LABEL_CHARS),
+            endpoint=event.endpoint,
+            reported_at=alert.starts_at,
+            expires_at=expires_at or 0.0,
+            incident={name: text for name, text in alert.labels.items() if name != "severity"},
+        ),
+    )
+
+
+def _left(expires_at: float | None, *, now: float) -> float:
+    """Return the seconds left; an unknown expiry is worth a look in the day, not at night."""
+    return UNDATED_SECONDS if expires_at is None else expires_at - now
 
 
 def _expires_at(fields: Fields, reported: float) -> float | None:

@@ -3,47 +3,82 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeAlias
 
 from receiver.event import Event
 from workers.alert import Alert
 from workers.handlers.fields import LABEL_CHARS, UNKNOWN, clean
+from workers.handlers.lookups import Alone, Lookups
+from workers.handlers.policy import Policy
+from workers.rotation.notice import Notice
+from workers.severity import Severity
 
 RUNBOOK: Final = "README.md#"
 """Where runbooks stand: the README has one section for each alert name."""
 
+ASKING_SHARE: Final = 0.9
 INFORMATION_SECONDS: Final = 3600.0
 """How long an alert that only informs stays up before it ends by itself."""
-
-
-class Severity(StrEnum):
-    """How much an alert matters, highest first; the `severity` label."""
-
-    CRITICAL = "critical"
-    HIGH = "high"
-    MEDIUM = "medium"
-    LOW = "low"
-    INFO = "info"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """What a handler may know beside the event; times are Unix seconds.
 
-    After `deadline` the handler decides with what it has.
+    After `deadline` the handler decides with what it has. `policy` is the configuration's, `synap`
+    answers what the event itself does not say.
     """
 
     now: float
     deadline: float
+    policy: Policy = field(default_factory=Policy)
+    synap: Lookups = field(default_factory=Alone)
+
+    @property
+    def ask_until(self) -> float:
+        """When asking ends: a tenth of the time is for deciding and writing."""
+        return self.now + ASKING_SHARE * (self.deadline - self.now)
+
+
+class Burst(NamedTuple):
+    """Alerts for which one event is not enough: they go out if it is the `least`th of its kind.
+
+    The kind is `of`; counted are events received within `window` seconds, each once however
+    often it is processed, and in the same write that settles it.
+    """
+
+    of: str
+    event_key: str
+    received_at: float
+    window: float
+    least: int
+    alerts: tuple[Alert, ...]
+
+
+class Note(NamedTuple):
+    """Something to remember in the same write that settles the event.
+
+    `name` is that of an effect of the ledger's scripts. `alerts` go out if the note is taken: one
+    that a later event has overtaken is not.
+    """
+
+    name: str
+    args: tuple[str | bytes | int | float, ...]
+    alerts: tuple[Alert, ...] | None = None
 
 
 class Decision(NamedTuple):
-    """What was decided: alerts to hand on, and one line that says so without payload values."""
+    """What was decided: alerts to hand on, and one line that says so without payload values.
+
+    `burst` is handed on only if many such events came. `notices` say which credentials expire.
+    """
 
     alerts: tuple[Alert, ...]
     summary: str
+    burst: Burst | None = None
+    notes: tuple[Note, ...] = ()
+    notices: tuple[Notice, ...] = ()
 
 
 Handler: TypeAlias = Callable[[Event, Context], Decision]

@@ -2,65 +2,60 @@
 
 Fires until no failure of the same kind was reported for a quiet time; the alert's end is only
 assumed and moves with each further report. One alert stands for all failures of the same
-instance, stage and code; the document of the latest one is in the annotations.
+instance, stage and code; the document of the latest one is in the annotations. Many failures on
+one instance within a short time are one more alert, which stands for the storm.
 """
 
 from __future__ import annotations
 
-from enum import StrEnum
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from receiver.event import Event
-from workers.handlers.decision import Context, Decision, Finding, Severity, firing, identity
-from workers.handlers.fields import TEXT_CHARS, UNKNOWN, Fields
+from workers.alert import Alert
+from workers.handlers.decision import Burst, Context, Decision, Finding, Note, firing, identity
+from workers.handlers.fields import LABEL_CHARS, TEXT_CHARS, UNKNOWN, Fields, clean, span, utc
+from workers.handlers.policy import Cause, Ingestion
+from workers.synap.failures import CORRELATIONS, COUNTED, DOCUMENTS, Tally
 
 ALERTNAME: Final = "SynapIngestionFailed"
-QUIET_SECONDS: Final = 15 * 60.0
+BURST: Final = "SynapIngestionBurst"
 
+SUSPECT_SECONDS: Final = 3_600.0
+"""For how long after a configuration was applied it is suspected of what fails."""
 
-class Cause(StrEnum):
-    """What kind of trouble an error code stands for; the `cause` label."""
-
-    AUTHENTICATION = "authentication"
-    CREDITS = "credits"
-    PERMANENT = "permanent"
-    TRANSIENT = "transient"
-    UNCLEAR = "unclear"
+UNTOLD_SECONDS: Final = 120.0
+KEPT_SECONDS: Final = 7 * 86_400
+"""How long a tally is kept for the tick, should none come by."""
 
 
 class Verdict(NamedTuple):
     """What a cause means for on-call."""
 
-    severity: Severity
     why: str
     then: str
 
 
 VERDICTS: Final = {
     Cause.AUTHENTICATION: Verdict(
-        Severity.CRITICAL,
         "Synap refused the credential, so every ingestion that uses it fails, not this one alone.",
         "Check which key the failing application uses (GET /api/v1/auth/whoami answers for a live "
         "key), put a live key in its place and deploy; then ingest again what failed.",
     ),
     Cause.CREDITS: Verdict(
-        Severity.HIGH,
         "The account has no credits left: nothing is ingested until they are topped up.",
         "Top up credits or raise the plan in the Synap Dashboard; then ingest again what failed.",
     ),
     Cause.PERMANENT: Verdict(
-        Severity.MEDIUM,
         "Trying again will not help: this content stays missing from memory until it is mended.",
         "Read the error, mend the document or the request, and ingest it again.",
     ),
     Cause.TRANSIENT: Verdict(
-        Severity.LOW,
         "Synap or the way to it was briefly unable; the same content can be ingested again as is.",
         "Nothing yet if it stays at a few; if it goes on, check Synap's status and your rate "
         "limit, and ingest again what failed.",
     ),
     Cause.UNCLEAR: Verdict(
-        Severity.MEDIUM,
         "Synap did not say whether trying again helps; the content is missing from memory.",
         "Look the document up in the Synap Dashboard and ingest it again once; if it fails again, "
         "send the correlation id to Synap's support.",
@@ -85,6 +80,9 @@ _CODES: Final = {
         "PAYMENT_REQUIRED",
         "INSUFFICIENT_CREDITS",
         "CREDITS_EXHAUSTED",
+        "TRIAL_LIMIT_REACHED",
+        "SUBSCRIPTION_INACTIVE",
+        "OVERAGES_DISABLED",
     ),
     Cause.PERMANENT: (
         "400",
@@ -113,24 +111,119 @@ CAUSE_OF: Final = {code: cause for cause, codes in _CODES.items() for code in co
 
 
 def decide(event: Event, context: Context) -> Decision:
-    """Fire one alert for this kind of failure."""
+    """Fire one alert for this kind of failure, and one for a burst if this is part of one."""
+    policy = context.policy.ingestion
     fields = Fields(event.data)
     code = _code(fields)
     cause = cause_of(code, retryable=fields.flag("retryable"))
-    verdict = VERDICTS[cause]
+    severity = policy.severities[cause]
     stage = fields.text("stage")
+    changed = _change(event, context)
+    quiet_at = context.now + policy.quiet
     finding = Finding(
         name=ALERTNAME,
-        severity=verdict.severity,
+        severity=severity,
         labels={"cause": cause.value, "stage": stage, "error_code": code},
         summary=f"Ingestion fails on {identity(event)}: {_named(cause)} ({code}) in stage {stage}",
-        description=_description(fields, verdict),
-        ends_at=context.now + QUIET_SECONDS,
+        description=_description(fields, VERDICTS[cause]) + changed,
+        # The tick tells the end, with its summary; this is only for when nobody ticks.
+        ends_at=context.now + policy.quiet + UNTOLD_SECONDS,
         details=_details(fields),
     )
+    alert = firing(event, finding, now=context.now)
+    latest = f"{_named(cause)} ({code}) in stage {stage}"
     return Decision(
-        (firing(event, finding, now=context.now),),
-        f"{cause.value} failure, {verdict.severity.value}, fires until quiet",
+        (alert,),
+        f"{cause.value} failure, {severity.value}, fires until quiet",
+        _burst(event, policy, latest=latest, changed=changed, now=context.now),
+        (tally_note(event, alert, fields.text("document_id", absent=""), quiet_at),),
+    )
+
+
+def tally_note(event: Event, alert: Alert, document: str, over_at: float) -> Note:
+    """Return what counts an event under its alert, once however often it is processed."""
+    correlation = clean(event.correlation_id or "", LABEL_CHARS)
+    return Note(
+        "ingestion_failure",
+        (
+            alert.fingerprint,
+            event.key,
+            alert.starts_at,
+            over_at,
+            document,
+            correlation,
+            alert.to_wire(),
+            COUNTED,
+            DOCUMENTS,
+            CORRELATIONS,
+            KEPT_SECONDS,
+        ),
+    )
+
+
+def over(tally: Tally) -> Alert:
+    """Return the end of an alert, which sums up what failed under it."""
+    alert, ids, traces = tally.alert, tally.documents, tally.correlations
+    several = f"{tally.counted} failure{'s' if tally.counted != 1 else ''}"
+    when = f"from {utc(tally.first)} to {utc(tally.last)}"
+    more = ", and others" if tally.counted > len(ids) == DOCUMENTS else ""
+    text = (
+        f"Over: {several} {when}. "
+        f"Documents: {', '.join(ids) or UNKNOWN}{more}. "
+        f"Correlation ids for Synap's support: {', '.join(traces) or UNKNOWN}. "
+        "What to do: ingest again what failed, if it has not been done."
+    )
+    named = alert.annotations.get("summary", "").removeprefix("Ingestion fails on ")
+    summary = f"Ingestion no longer fails on {named} ({several})"
+    return replace(
+        alert,
+        annotations={**alert.annotations, "summary": summary, "description": text},
+        starts_at=min(alert.starts_at, tally.first),
+        updated_at=max(alert.updated_at, tally.over_at),
+        ends_at=tally.over_at,
+        timeout=False,
+    )
+
+
+def _change(event: Event, context: Context) -> str:
+    """Return the sentence about a configuration that changed within the hour before."""
+    if event.instance_id is None:
+        return ""
+    latest = context.synap.latest_change(identity(event))
+    if latest is None or not 0 <= event.timestamp - latest.at <= SUSPECT_SECONDS:
+        return ""
+    ago = span(event.timestamp - latest.at)
+    by = f" by {latest.by}" if latest.by else ""
+    return f" Configuration {latest.named} was applied{by} {ago} before it: it may be the cause."
+
+
+def _burst(event: Event, policy: Ingestion, *, latest: str, changed: str, now: float) -> Burst:
+    """Return the alert that goes out if this failure makes a burst of them."""
+    name = identity(event)
+    finding = Finding(
+        name=BURST,
+        severity=policy.burst_severity,
+        labels={},
+        summary=f"Ingestion fails in bulk on {name}: {policy.threshold} or more within "
+        f"{span(policy.window)}",
+        description=(
+            f"At least {policy.threshold} documents were not ingested within "
+            f"{span(policy.window)}; the latest: {latest}. "
+            "Why it matters: this is no longer about single documents: what agents are told now "
+            "does not reach their memory. "
+            "What to do: look at the causes (synap-hooks alerts list), mend the one that most "
+            f"failures share, and ingest again what failed.{changed}"
+        ),
+        ends_at=now + policy.quiet,
+        details={},
+    )
+    return Burst(
+        of=f"{event.kind}:{event.endpoint}:{name}",
+        event_key=event.key,
+        received_at=event.received_at,
+        window=policy.window,
+        least=policy.threshold,
+        alerts=(firing(event, finding, now=now),),
     )
 
 

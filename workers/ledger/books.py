@@ -65,6 +65,7 @@ class Books:
             discarded=discarded,
             released=moved["released"],
             quarantined=_by(counters, "quarantined"),
+            retention=_by(counters, "retention"),
             unaccounted={
                 kind: abs(
                     moved["accepted"].get(kind, 0)

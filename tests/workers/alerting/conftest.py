@@ -25,7 +25,7 @@ def build(redis: Redis) -> Iterator[Build]:
 
     yield one
     for house in houses:
-        house.outbound.close()
+        house.close()
 
 
 @pytest.fixture

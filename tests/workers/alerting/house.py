@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,11 @@ from redis import Redis
 from receiver.broker import Keys
 from tests.build import NOW
 from tests.sink import Sink
+from tests.workers.alerting.mortal import Fate, mortal_outbound, mortal_redis
 from workers.alert import Alert
+from workers.alerting.assembly import Alerting, assemble
 from workers.alerting.config import AlertingConfig, read
-from workers.alerting.due import DueSource
-from workers.alerting.groups import Groups, groups_lua
+from workers.alerting.groups import groups_lua
 from workers.alerting.keys import room
 from workers.alerting.notify import Dispatcher
 from workers.document import parse
@@ -40,34 +41,56 @@ def config_of(text: str, **secrets: Any) -> AlertingConfig:
 
 
 class House:
-    """Everything between an alert and its targets; `now` is Unix seconds and only moves by hand."""
+    """Everything between an alert and its targets; `now` is Unix seconds and only moves by hand.
 
-    def __init__(self, redis: Redis, config: AlertingConfig, **options: Any) -> None:
+    A test may put another configuration into `config` at any time, as a reload does.
+    """
+
+    def __init__(self, redis: Redis, config: AlertingConfig) -> None:
         self.redis = redis
         self.config = config
         self.now = NOW
-        self.groups = Groups(PREFIX, config.route, **options)
+        self.clock: Callable[[], float] = lambda: self.now
         self.ledger = Ledger(redis, Keys(PREFIX), dedup_window=60.0, fragments=(groups_lua(),))
-        self.source = DueSource(redis, PREFIX)
         self.outbound = Outbound(connect=1.0, read=1.0)
+        self.closing = [self.outbound]
         self.registry = CollectorRegistry()
-        self.dispatcher = self.worker()
+        self.metrics = WorkerMetrics(self.registry)
+        self.groups, self.dispatcher, self.source = self.assembled()
+
+    def assembled(self, redis: Redis | None = None, outbound: Outbound | None = None) -> Alerting:
+        """Return the alerting of one more process, on the same Redis and network if not else."""
+        return assemble(
+            redis or self.redis,
+            PREFIX,
+            lambda: self.config,
+            outbound or self.outbound,
+            self.metrics,
+            fsync=True,
+            patience=1.0,
+            clock=lambda: self.clock(),  # noqa: PLW0108 - tests put another in its place
+            chance=lambda: 0.5,
+        )
 
     def worker(self) -> Dispatcher:
         """Return one more worker on the same Redis."""
-        return Dispatcher(
-            self.redis,
-            PREFIX,
-            self.config,
-            self.outbound,
-            WorkerMetrics(CollectorRegistry()),
-            clock=lambda: self.now,
-            chance=lambda: 0.5,
-        )
+        return self.assembled().dispatcher
 
     def report(self, *alerts: Alert) -> None:
         """Bring alerts to their groups, as the settlement of an event does."""
         self.ledger.apply(self.groups.effects(alerts, self.now))
+
+    def doomed(self, at: int) -> Dispatcher:
+        """Return a worker that dies at a step."""
+        fate = Fate(at)
+        outbound = mortal_outbound(fate)
+        self.closing.append(outbound)
+        return self.assembled(mortal_redis(self.redis, fate), outbound).dispatcher
+
+    def close(self) -> None:
+        """Close every connection to targets."""
+        for outbound in self.closing:
+            outbound.close()
 
     def jobs(self) -> list[tuple[str, list[str]]]:
         """Take all jobs off the queue: their function and the ids they carry."""
@@ -99,8 +122,10 @@ class House:
             self.tick(step)
 
     def group_ids(self) -> list[str]:
-        """Return the groups that exist."""
-        return sorted(member.decode() for member in self.redis.zrange(f"{ROOM}due", 0, -1))
+        """Return the groups that exist, without those of the service's own alerts."""
+        found = sorted(member.decode() for member in self.redis.zrange(f"{ROOM}due", 0, -1))
+        keys = [self.redis.hget(f"{ROOM}group:{gid}", "key") or b"" for gid in found]
+        return [gid for gid, key in zip(found, keys, strict=True) if b"service" not in key]
 
     def rows(self) -> list[dict[str, str]]:
         """Return the ledger's row of every attempt."""
@@ -115,8 +140,11 @@ def bodies(seen: Sequence[Any]) -> list[dict[str, Any]]:
     return [orjson.loads(request.body) for request in seen]
 
 
-def page(sink: Sink, *more: str, options: str = "", extra: str = "") -> str:
-    """Return a configuration whose one receiver pages the sink; `more` are further targets."""
+def page(sink: Sink, *more: str, options: str = "", routes: str = "") -> str:
+    """Return a configuration whose one receiver pages the sink; `more` are further targets.
+
+    What the service says about itself goes nowhere, so that a test sees its own alerts alone.
+    """
     targets = "\n".join(f"    {line}" for line in more)
     return f"""
 route:
@@ -125,8 +153,11 @@ route:
   group_wait: 0s
   group_interval: 1m
   repeat_interval: 5m
-{extra}
+  routes:
+    - {{receiver: nowhere, matchers: [event_type=service]}}
+{routes}
 receivers:
+  - name: nowhere
   - name: page
     pagerduty_configs: [{{routing_key: {KEY}, url: "{sink.url}/pd{KEY}"{options}}}]
 {targets}

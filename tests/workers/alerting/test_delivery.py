@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import count, pairwise
 from typing import Any
 
@@ -21,6 +22,9 @@ from tests.workers.alerting.house import (
     open_incidents,
     page,
 )
+from workers.alerting.notification import Call, Notification
+from workers.alerting.receivers import Integration, Receiver
+from workers.outbound import Permanent, Reason, Retry, Sent, Verdict
 
 
 def test_what_was_refused_for_good_is_told_at_the_next_flush(home: House, sink: Sink) -> None:
@@ -254,10 +258,10 @@ def test_a_job_begins_nothing_after_its_time(home: House, sink: Sink) -> None:
     home.report(make_alert("A"), make_alert("B"))
     groups = [gid for _, ids in home.jobs() for gid in ids]
     slow = count(NOW, 7)
-    home.dispatcher._clock = lambda: float(next(slow))
+    home.clock = lambda: float(next(slow))
     home.dispatcher.flush(groups, NOW)
     first = len(sink.seen)
-    home.dispatcher = home.worker()
+    home.clock = lambda: home.now
 
     home.pass_time(40)
 
@@ -269,17 +273,55 @@ def test_a_broken_notifier_is_a_retry(home: House) -> None:
     """A defect in one notifier is an outcome like any other, and its message is not logged."""
 
     class Broken:
-        send_resolved, durable, idempotent = True, True, True
+        send_resolved = durable = idempotent = stateful = acknowledges = True
+        account = "nobody"
 
         def notify(self, *_: Any) -> Any:
             raise RuntimeError(KEY)
 
-    target = home.dispatcher._integrations["page/pagerduty/0"]
-    home.dispatcher._integrations["page/pagerduty/0"] = type(target)(
-        receiver="page", name="pagerduty/0", notifier=Broken()
-    )
+    broken = Integration(receiver="page", name="pagerduty/0", notifier=Broken())
+    receivers = {**home.config.receivers, "page": Receiver(name="page", integrations=(broken,))}
+    home.config = replace(home.config, receivers=receivers)
     home.report(make_alert())
 
     home.work()
 
     assert [(row["outcome"], row["detail"]) for row in home.rows()] == [("retry", "RuntimeError")]
+
+
+class Stumbling:
+    """A target of several calls, of which the first is taken and the second fails once."""
+
+    send_resolved = durable = idempotent = stateful = True
+    acknowledges = False
+    account = "stumbling"
+
+    def __init__(self, first: Verdict) -> None:
+        self.answers = [first]
+        self.seen: list[tuple[dict[str, str], bool]] = []
+
+    def notify(self, _: Notification, call: Call) -> Verdict:
+        """Note what is remembered, and whether it may be a repeat."""
+        self.seen.append((dict(call.memory), call.repeated))
+        return self.answers.pop() if self.answers else Sent(memory={"done": "all"})
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        pytest.param(Retry(Reason.SERVER_ERROR, "no", memory={"done": "half"}), id="retry"),
+        pytest.param(Permanent(Reason.CLIENT_ERROR, "no", {"done": "half"}), id="refused"),
+    ],
+)
+def test_what_was_achieved_before_a_failure_is_remembered(home: House, first: Verdict) -> None:
+    """D9: the next attempt knows which of its calls were taken."""
+    target = Stumbling(first)
+    one = Integration(receiver="page", name="pagerduty/0", notifier=target)
+    receivers = {**home.config.receivers, "page": Receiver(name="page", integrations=(one,))}
+    home.config = replace(home.config, receivers=receivers)
+    home.report(make_alert())
+    home.work()
+
+    home.pass_time(62)
+
+    assert target.seen == [({}, False), ({"done": "half"}, True)]

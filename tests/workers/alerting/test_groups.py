@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from redis import Redis
@@ -25,9 +24,9 @@ AT_ONCE = GROUPED.replace("30s", "0s")
 FLUSH = "workers.jobs.flush_groups"
 
 
-def house(redis: Redis, text: str = GROUPED, **options: Any) -> House:
+def house(redis: Redis, text: str = GROUPED) -> House:
     """Return a house with this configuration."""
-    return House(redis, config_of(text), **options)
+    return House(redis, config_of(text))
 
 
 def due_at(home: House, gid: str) -> float | None:
@@ -176,7 +175,8 @@ def test_what_is_over_and_was_never_known_makes_no_group(redis: Redis) -> None:
 
     home.report(make_alert(ends_at=NOW))
 
-    assert redis.keys("*") == []
+    assert home.group_ids() == []
+    assert redis.keys("*") == [f"{ROOM}ends".encode()]
 
 
 def test_what_a_process_remembers_of_groups_is_bounded(redis: Redis) -> None:
@@ -188,13 +188,14 @@ def test_what_a_process_remembers_of_groups_is_bounded(redis: Redis) -> None:
         home.groups.effects([make_alert(str(number))], NOW)
 
     assert home.groups.effects([make_alert("0")], NOW)[0].args[1] == first[0].args[1]
-    assert len(home.groups._known) <= 20_000
+    assert home.groups._tree is not None
+    assert len(home.groups._tree.known) <= 20_000
     assert len(home.groups._pushed) <= 20_000
 
 
 def test_over_the_cap_new_groups_are_refused_and_counted(redis: Redis) -> None:
     """B21: with a cap on groups, known ones go on and new ones are counted."""
-    home = house(redis, max_groups=1)
+    home = house(redis, "global: {max_groups: 1}" + GROUPED)
 
     home.report(make_alert("A"), make_alert("B"), make_alert("A", host="2"))
 

@@ -7,14 +7,15 @@ from collections.abc import Callable
 
 import pytest
 from redis import Redis
+from redis.exceptions import ConnectionError  # noqa: A004 - Redis' own
+from structlog.testing import capture_logs
 
 from tests.build import make_alert
 from tests.sink import Sink
 from tests.workers.alerting.conftest import Build
-from tests.workers.alerting.house import (
-    KEY,
-    House,
-)
+from tests.workers.alerting.house import KEY, ROOM, TAKEN, House, open_incidents
+from tests.workers.alerting.mortal import KilledError
+from workers.alerting.store import Plan
 
 
 def test_two_workers_that_race_send_once(home: House, sink: Sink) -> None:
@@ -54,9 +55,13 @@ receivers:
 """)
     home.report(make_alert())
     ((_, groups),) = home.jobs()
-    store = home.dispatcher._store
-    home.dispatcher.deliver = lambda ids, now: [store.claim(one, now) for one in ids]  # type: ignore[method-assign,assignment,func-returns-value]
-    home.dispatcher.flush(groups, home.now)
+
+    def die(*_: object) -> None:
+        raise KilledError
+
+    home.dispatcher._deliverer._attempt = die  # type: ignore[method-assign,assignment]
+    with pytest.raises(KilledError):
+        home.dispatcher.flush(groups, home.now)
     home.dispatcher = home.worker()
 
     home.pass_time(32)
@@ -75,9 +80,9 @@ def test_a_worker_that_lost_its_fence_writes_nothing(home: House, sink: Sink) ->
     home.tick(31)
     assert slow is not None
 
-    written = store.finish(slow, entries={}, drop=[], send=[], deadline=0, now=home.now)
+    written = store.finish(slow, Plan(), home.now)
 
-    assert written is False
+    assert written == (False, None)
     assert len(sink.seen) == 1
 
 
@@ -95,6 +100,54 @@ def test_no_secret_is_stored_or_logged(
     dump = b"".join(redis.dump(key) or b"" for key in redis.keys("*"))
     assert KEY.encode() not in dump
     assert KEY not in "".join(capsys.readouterr())
+
+
+def test_one_broken_group_does_not_stop_the_others(home: House, sink: Sink) -> None:
+    """What cannot be read is logged and left; the groups beside it are told."""
+    home.report(make_alert("A"), make_alert("B"))
+    (first, second) = [gid for _, ids in home.jobs() for gid in ids]
+    home.redis.hset(f"{ROOM}alerts:{first}", "broken", "broken")
+
+    with capture_logs() as lines:
+        home.dispatcher.flush([first, second], home.now)
+
+    assert [line["error"] for line in lines if line["event"] == "flush.broke"] == ["ValueError"]
+    assert len(sink.seen) == 1
+
+
+def test_one_broken_delivery_does_not_stop_the_others(home: House, sink: Sink) -> None:
+    """What cannot be read is logged and left; the deliveries beside it are made."""
+    sink.answer(503)
+    home.report(make_alert("A"), make_alert("B"))
+    home.work()
+    sink.answer(202, TAKEN)
+    ids = [one.decode() for one in home.redis.zrange(f"{ROOM}deliveries", 0, -1)]
+    home.redis.hset(f"{ROOM}delivery:{ids[0]}", "notification", "broken")
+
+    with capture_logs() as lines:
+        home.dispatcher.deliver(ids, home.now + 5)
+
+    broke = [line["error"] for line in lines if line["event"] == "delivery.broke"]
+    assert broke == ["JSONDecodeError"]
+    assert len(open_incidents(sink.seen[1:])) == 1
+
+
+def test_without_redis_nothing_is_swallowed(home: House, redis: Redis) -> None:
+    """A lost server is the worker's trouble, not a group's or a delivery's."""
+    home.report(make_alert())
+    ((_, groups),) = home.jobs()
+    home.dispatcher.flush(groups, home.now)
+
+    def gone(*_: object, **__: object) -> None:
+        raise ConnectionError
+
+    home.dispatcher._store._begin = gone  # type: ignore[assignment]
+    with pytest.raises(ConnectionError):
+        home.dispatcher.flush(groups, home.now)
+    home.dispatcher._deliverer._deliveries._claim = gone  # type: ignore[assignment]
+    redis.hset(f"{ROOM}delivery:x", "target", "page/pagerduty/0")
+    with pytest.raises(ConnectionError):
+        home.dispatcher.deliver(["x"], home.now)
 
 
 def _at_once(steps: list[Callable[[], None]]) -> None:

@@ -7,7 +7,8 @@ from pydantic import SecretStr
 
 from tests.build import make_alert
 from tests.workers.alerting.house import config_of
-from workers.alerting.config import AlertingConfig, default_config
+from workers.alerting.config import AlertingConfig
+from workers.alerting.default_routes import default_config
 from workers.alerting.notifiers.pagerduty import Pagerduty
 from workers.alerting.notifiers.slack import Slack
 
@@ -46,6 +47,28 @@ def reached(config: AlertingConfig, **labels: str) -> list[str]:
             id="unreachable",
         ),
         pytest.param(
+            "route:\n  receiver: team-X\n  routes:\n  - matchers: [a=b]\n"
+            "  - {matchers: [c=d, a=b]}\n" + TEAM,
+            "5: unreachable route: one before it takes every alert that it would",
+            id="unreachable-narrower",
+        ),
+        pytest.param(
+            "route:\n  receiver: team-X\n  routes:\n  - matchers: [a=b]\n    routes:\n"
+            "    - {matchers: [a=c]}\n" + TEAM,
+            "6: unreachable route: its matchers exclude each other",
+            id="unreachable-below",
+        ),
+        pytest.param(
+            "route:\n  receiver: team-X\n  routes:\n  - matchers: [a=b, 'a=~\"c|d\"']\n" + TEAM,
+            "4: unreachable route: its matchers exclude each other",
+            id="unreachable-pattern",
+        ),
+        pytest.param(
+            ROUTE + TEAM + "time_intervals: [{name: night, time_intervals: [{}]}]\n",
+            '3: time interval "night" is used by no route',
+            id="unused-interval",
+        ),
+        pytest.param(
             "route:\n  receiver: team-X\n  routes:\n  - matchers: [foo=bar baz]\n" + TEAM,
             '4: matcher foo=bar baz: quote names, values and backslashes: write foo="bar baz"',
             id="quoting",
@@ -55,6 +78,21 @@ def reached(config: AlertingConfig, **labels: str) -> list[str]:
 def test_what_is_allowed_but_probably_not_meant(text: str, expected: str) -> None:
     """B25, B41: doubts are warnings with their line."""
     assert warnings(text) == [expected]
+
+
+@pytest.mark.parametrize(
+    "routes",
+    [
+        pytest.param("[{matchers: [a=b]}, {matchers: [a=c]}]", id="others"),
+        pytest.param("[{matchers: [a=b], continue: true}, {matchers: [a=b]}]", id="goes-on"),
+        pytest.param("[{matchers: [a=b, c=d]}, {matchers: [a=b]}]", id="wider"),
+        pytest.param("[{matchers: [a=b, 'a=~\"b|c\"']}]", id="agree"),
+        pytest.param("[{matchers: ['a!=b']}, {matchers: ['a=\"\"']}]", id="empty"),
+    ],
+)
+def test_what_is_no_doubt(routes: str) -> None:
+    """A route that something may reach is not called unreachable."""
+    assert warnings(f"route:\n  receiver: team-X\n  routes: {routes}\n{TEAM}") == []
 
 
 def test_no_secret_shows_in_a_configuration() -> None:

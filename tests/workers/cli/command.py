@@ -26,7 +26,11 @@ class Command:
 
     def __call__(self, *arguments: str, stdin: bytes | str = b"") -> int:
         """Run it at `NOW` and return its exit code."""
-        world = World(environ=self.environ, clock=lambda: NOW)
+        return self.at(NOW, *arguments, stdin=stdin)
+
+    def at(self, now: float, *arguments: str, stdin: bytes | str = b"") -> int:
+        """Run it at a moment (Unix seconds) and return its exit code."""
+        world = World(environ=self.environ, clock=lambda: now)
         result = CliRunner().invoke(cli, arguments, obj=world, input=stdin)
         self.out, self.err = result.stdout, result.stderr
         return result.exit_code

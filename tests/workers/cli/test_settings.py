@@ -12,11 +12,33 @@ from tests.servers import ROOT
 from tests.workers.cli.command import Command
 
 GROUPS = {
-    (): {"dead", "events", "history", "quarantine", "send", "settings", "sign", "verify"},
+    (): {
+        "alerts",
+        "backtest",
+        "check-config",
+        "dead",
+        "deliveries",
+        "drill",
+        "events",
+        "history",
+        "maca",
+        "quarantine",
+        "rotation",
+        "routes",
+        "send",
+        "settings",
+        "sign",
+        "silence",
+        "verify",
+    },
     ("events",): {"list", "show", "replay"},
     ("dead",): {"list", "show", "replay", "discard"},
     ("quarantine",): {"list", "show", "release", "discard"},
     ("settings",): {"print"},
+    ("alerts",): {"list", "explain", "ack", "unack"},
+    ("silence",): {"add", "list", "expire"},
+    ("deliveries",): {"list", "replay"},
+    ("routes",): {"show", "test"},
 }
 READS_REDIS = (
     ("events", "list"),
@@ -27,6 +49,17 @@ READS_REDIS = (
     ("quarantine", "list"),
     ("quarantine", "release", "--reason", "x", "--limit", "1"),
     ("history",),
+    ("alerts", "list"),
+    ("alerts", "explain", "x"),
+    ("alerts", "ack", "x"),
+    ("alerts", "unack", "x"),
+    ("silence", "add", "a=b", "--for", "1h", "--reason", "x"),
+    ("silence", "list"),
+    ("silence", "expire", "x"),
+    ("deliveries", "list"),
+    ("deliveries", "replay", "x"),
+    ("drill", "log"),
+    ("backtest", "--config", "workers/alerting/example.yaml"),
 )
 
 

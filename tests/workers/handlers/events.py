@@ -9,7 +9,7 @@ import orjson
 
 from receiver.event import Event, parse
 from tests.build import NOW, iso
-from workers.handlers import HANDLERS, Context, Decision
+from workers.handlers import HANDLERS, Context, Decision, Policy
 
 CONTEXT = Context(now=NOW, deadline=NOW + 20)
 
@@ -27,3 +27,9 @@ def decide(event_type: str, data: Mapping[str, Any] | None = None, **envelope: A
     """Return what the handler of a type decides at `NOW`."""
     event = event_of(event_type, data, **envelope)
     return HANDLERS[event.kind](event, CONTEXT)
+
+
+def decide_by(policy: Policy, event_type: str, data: Mapping[str, Any] | None = None) -> Decision:
+    """Return what the handler of a type decides at `NOW` under another policy."""
+    event = event_of(event_type, data)
+    return HANDLERS[event.kind](event, Context(now=NOW, deadline=NOW + 20, policy=policy))

@@ -13,7 +13,7 @@ from receiver.event import KINDS, KNOWN_TYPES, UNKNOWN
 from tests.build import INSTANCE, NOW, SAMPLES
 from tests.workers.handlers.events import CONTEXT, decide, event_of
 from workers.alert import Alert
-from workers.handlers import HANDLERS, Severity
+from workers.handlers import HANDLERS, Decision, Severity
 from workers.handlers.decision import RUNBOOK
 from workers.handlers.fields import LABEL_CHARS
 
@@ -169,4 +169,4 @@ def test_no_credential_reaches_an_alert(kind: str) -> None:
 def test_unknown_types_are_listed_only(event_type: str) -> None:
     """A type that this release does not know alerts nobody."""
     assert event_of(event_type).kind == UNKNOWN
-    assert decide(event_type, {"a": 1}) == ((), "unknown type, listed")
+    assert decide(event_type, {"a": 1}) == Decision((), "unknown type, listed")

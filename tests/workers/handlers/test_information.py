@@ -7,13 +7,15 @@ from typing import Any
 import pytest
 
 from tests.build import INSTANCE, NOW, SAMPLES, iso
-from tests.workers.handlers.events import decide
+from tests.workers.handlers.events import decide, decide_by
+from workers.handlers import Policy, Severity
+from workers.handlers.policy import Retention
 
 
 @pytest.mark.parametrize("kind", ["config.applied", "retention.cleanup"])
 def test_information_ends_by_itself(kind: str) -> None:
     """What only informs is over after an hour, so that nobody has to close it."""
-    (alert,) = decide(kind, at=NOW - 60).alerts
+    alert, *_ = decide(kind, at=NOW - 60).alerts
 
     assert alert.labels["severity"] == "info"
     assert (alert.ends_at, alert.timeout) == (NOW + 3600, True)
@@ -40,7 +42,9 @@ def test_config_applied() -> None:
     assert alert.annotations["description"].startswith(
         "Applied by dana at 2027-01-15 08:00 UTC, mode immediate, reason: longer retention. "
     )
-    assert "roll back to configuration cfg_1" in alert.annotations["description"]
+    command = f"synap-hooks maca rollback {INSTANCE} --to cfg_1"
+    assert f"go back to cfg_1, the one before: {command}." in alert.annotations["description"]
+    assert alert.annotations["rollback"] == command
 
 
 def test_a_rollback_is_news_of_its_own() -> None:
@@ -59,7 +63,7 @@ def test_retention_cleanup() -> None:
         "started_at": iso(NOW - 600),
         "completed_at": iso(NOW),
     }
-    (alert,) = decide("retention.cleanup", data, instance_id=INSTANCE).alerts
+    alert, *_ = decide("retention.cleanup", data, instance_id=INSTANCE).alerts
 
     assert alert.labels["scope"] == "customer"
     assert alert.labels["dry_run"] == "false"
@@ -74,7 +78,7 @@ def test_retention_cleanup() -> None:
 
 def test_a_dry_run_deletes_nothing() -> None:
     """A dry run is told apart from a real one."""
-    (alert,) = decide("retention.cleanup", {"memories_deleted": 5, "dry_run": True}).alerts
+    alert, *_ = decide("retention.cleanup", {"memories_deleted": 5, "dry_run": True}).alerts
 
     assert alert.labels["dry_run"] == "true"
     assert "would delete 5 memories" in alert.annotations["summary"]
@@ -95,7 +99,45 @@ def test_a_dry_run_deletes_nothing() -> None:
 )
 def test_what_does_not_add_up_is_left_unsaid(data: dict[str, Any], text: str) -> None:
     """Shares and durations are only given where the numbers allow them."""
-    (alert,) = decide("retention.cleanup", data).alerts
+    alert, *_ = decide("retention.cleanup", data).alerts
 
     assert text in alert.annotations["description"]
     assert "%" not in alert.annotations["description"]
+
+
+@pytest.mark.parametrize(
+    ("data", "most_memories", "severity"),
+    [
+        pytest.param({"memories_deleted": 1000}, None, "info", id="a quarter is expected"),
+        pytest.param({"memories_deleted": 1001}, None, "high", id="more is not"),
+        pytest.param({"memories_deleted": 1001, "dry_run": True}, None, "info", id="a dry run"),
+        pytest.param({"memories_deleted": 501}, 500, "high", id="more than so many"),
+        pytest.param({"memories_deleted": 500}, 500, "info", id="not more than so many"),
+        pytest.param(
+            {"memories_deleted": 9e9, "memories_scanned": None}, None, "info", id="share unknown"
+        ),
+    ],
+)
+def test_too_much_deleted(data: dict[str, Any], most_memories: int | None, severity: str) -> None:
+    """A run that deletes more than the policy expects is an alert and says so."""
+    policy = Policy(retention=Retention(most_memories=most_memories))
+    kind = "retention.cleanup"
+
+    alert, *over = decide_by(policy, kind, {**SAMPLES[kind], **data}).alerts
+
+    assert alert.labels["severity"] == severity
+    assert ("More than the expected" in alert.annotations["description"]) is (severity == "high")
+    assert alert.ends_at == NOW + (86400 if severity == "high" else 3600)
+    assert [other.labels["severity"] for other in over] == [
+        "info" if severity == "high" else "high"
+    ]
+    assert all(other.resolved(NOW) for other in over)
+
+
+def test_exceeded_may_be_information() -> None:
+    """A team that wants no alert for it gets one line, and nothing contradicts it."""
+    policy = Policy(retention=Retention(exceeded=Severity.INFO, most_memories=1))
+
+    (alert,) = decide_by(policy, "retention.cleanup", {"memories_deleted": 5}).alerts
+
+    assert not alert.resolved(NOW)

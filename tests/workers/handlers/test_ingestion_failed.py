@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from tests.build import INSTANCE, NOW, SAMPLES
-from tests.workers.handlers.events import decide
-from workers.handlers import Severity
-from workers.handlers.ingestion_failed import CAUSE_OF, VERDICTS, Cause
+from tests.workers.handlers.events import decide, decide_by, event_of
+from workers.handlers import Policy, Severity
+from workers.handlers.ingestion_failed import CAUSE_OF, VERDICTS
+from workers.handlers.policy import Cause, Ingestion
 
 KIND = "ingestion.failed"
 
@@ -55,7 +56,7 @@ def test_every_cause_has_a_verdict() -> None:
     """No code leads to a cause without a severity and a sentence."""
     assert set(VERDICTS) == set(Cause)
     assert set(CAUSE_OF.values()) <= set(Cause)
-    assert all(verdict.severity in Severity for verdict in VERDICTS.values())
+    assert set(Policy().ingestion.severities) == set(Cause)
 
 
 def test_one_alert_for_one_trouble() -> None:
@@ -82,10 +83,12 @@ def test_one_alert_for_one_trouble() -> None:
 
 
 def test_it_ends_after_a_quiet_time() -> None:
-    """The end is assumed: a quarter of an hour without another report of it."""
-    (alert,) = decide(KIND, at=NOW - 60).alerts
+    """The end is assumed: a quarter of an hour without a report, told at most 2 min later."""
+    decision = decide(KIND, at=NOW - 60)
+    (alert,), (note,) = decision.alerts, decision.notes
 
-    assert (alert.ends_at, alert.timeout) == (NOW + 900, True)
+    assert (alert.ends_at, alert.timeout) == (NOW + 1020, True)
+    assert (note.name, note.args[3]) == ("ingestion_failure", NOW + 900)
 
 
 def test_the_sentence() -> None:
@@ -103,3 +106,49 @@ def test_the_sentence() -> None:
     )
     assert alert.annotations["document_id"] == "doc_1"
     assert "user_id" not in alert.annotations
+
+
+def test_severity_by_the_teams_table() -> None:
+    """The configuration says how much each cause matters, and how long it stays."""
+    severities = dict.fromkeys(Cause, Severity.INFO)
+    policy = Policy(ingestion=Ingestion(severities=severities, quiet=60))
+
+    (alert,) = decide_by(policy, KIND, {"error_code": "401"}).alerts
+
+    assert (alert.labels["severity"], alert.ends_at) == ("info", NOW + 180)
+
+
+def test_a_failure_may_be_one_of_many() -> None:
+    """Each failure carries the alert that goes out if it makes a burst of its instance."""
+    policy = Policy(ingestion=Ingestion(burst=7, window=600, burst_severity=Severity.HIGH))
+    burst = decide_by(policy, KIND, SAMPLES[KIND]).burst
+
+    assert burst
+    assert (burst.least, burst.window, burst.event_key) == (7, 600, event_of(KIND).key)
+    (alert,) = burst.alerts
+    assert alert.labels == {
+        "alertname": "SynapIngestionBurst",
+        "severity": "high",
+        "event_type": KIND,
+        "instance_id": "unknown",
+        "endpoint": "default",
+    }
+    assert alert.annotations["summary"] == (
+        "Ingestion fails in bulk on unknown: 7 or more within 10 min"
+    )
+    assert (
+        "the latest: permanent error (PARSE_ERROR) in stage extraction"
+        in (alert.annotations["description"])
+    )
+    assert (alert.ends_at, alert.timeout) == (NOW + 900, True)
+
+
+def test_bursts_are_of_one_instance() -> None:
+    """Failures of two instances, or of two endpoints, are never counted together."""
+    kinds = {
+        burst.of
+        for instance in ("inst_1", "inst_2")
+        if (burst := decide(KIND, instance_id=instance).burst)
+    }
+
+    assert len(kinds) == 2

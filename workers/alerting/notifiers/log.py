@@ -23,6 +23,9 @@ class Log:
 
     durable: ClassVar[bool] = False
     idempotent: ClassVar[bool] = True
+    stateful: ClassVar[bool] = False
+    acknowledges: ClassVar[bool] = True
+    account: ClassVar[str] = "log"
 
     def notify(self, notification: Notification, call: Call) -> Verdict:
         """Write the line where it stands."""

@@ -18,9 +18,10 @@ from tests.workers.alerting.notifiers.conformance import (
     notification,
     target,
 )
-from workers.alerting.notification import Notifier
+from workers.alerting.notification import Notifier, Why
 from workers.alerting.notifiers.webhook import Webhook, payload, signature
-from workers.outbound import Outbound, Retry
+from workers.outbound import Outbound, Permanent, Reason, Retry
+from workers.section import DocumentError
 
 
 class TestWebhook(Conformance):
@@ -51,9 +52,72 @@ class TestWebhook(Conformance):
 
         assert "x-synap-hooks-signature" not in sink.seen[0].headers
 
+    def test_gone_means_gone(self, sink: Sink, outbound: Outbound) -> None:
+        """After a 410 that URL is not called again for the group; another one is."""
+        sink.answer(410)
+
+        first = target("webhook", f"url: {sink.url}/a").notify(notification(), call(outbound))
+        assert isinstance(first, Permanent)
+        held = call(outbound, first.memory)
+        again = target("webhook", f"url: {sink.url}/a").notify(notification(), held)
+        other = target("webhook", f"url: {sink.url}/b").notify(notification(), held)
+
+        assert again == Permanent(Reason.CLIENT_ERROR, "it answered 410 before and is not called")
+        assert isinstance(other, Permanent)
+        assert [seen.path for seen in sink.seen] == ["/a", "/b"]
+
+    @pytest.mark.parametrize("status", [408, 425])
+    def test_what_only_came_too_soon(
+        self, make: Make, sink: Sink, outbound: Outbound, status: int
+    ) -> None:
+        """408 and 425 are tried again."""
+        sink.answer(status)
+
+        assert isinstance(self.tell(make, sink, outbound), Retry)
+
+    @pytest.mark.parametrize(
+        ("more", "expected"),
+        [
+            ("bearer_token: t", "Bearer t"),
+            ("username: u, password: p", "Basic dTpw"),
+        ],
+    )
+    def test_the_caller_says_who_it_is(
+        self, sink: Sink, outbound: Outbound, more: str, expected: str
+    ) -> None:
+        """A token or a password goes into the header that is made for it."""
+        target("webhook", f"{{url: '{sink.url}', {more}}}").notify(notification(), call(outbound))
+
+        assert sink.seen[0].headers["authorization"] == expected
+
+    @pytest.mark.parametrize(
+        ("more", "message"),
+        [
+            ("bearer_token: t, username: u, password: p", "at most one of bearer_token"),
+            ("username: u", "username and password must be configured together"),
+        ],
+    )
+    def test_half_a_caller_is_none(self, more: str, message: str) -> None:
+        """Mistakes are found when the configuration is read."""
+        with pytest.raises(DocumentError, match=message):
+            target("webhook", f"{{url: 'http://h/', {more}}}")
+
     def test_a_url_that_cannot_be_read_is_tried_again(self, outbound: Outbound) -> None:
         """A secret that is not there yet may come."""
         assert isinstance(Webhook(url=gone()).notify(notification(), call(outbound)), Retry)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        pytest.param("{}", "one of url or url_file", id="none"),
+        pytest.param("{url: x}", "http or https URL", id="url"),
+    ],
+)
+def test_what_a_configuration_may_not_say(text: str, message: str) -> None:
+    """Mistakes are found when the configuration is read."""
+    with pytest.raises(DocumentError, match=message):
+        target("webhook", text)
 
 
 def test_two_keys_sign_while_one_is_rotated() -> None:
@@ -122,6 +186,13 @@ def test_the_body() -> None:
             },
         ],
     }
+
+
+def test_an_acknowledgement_is_a_reason_and_no_status() -> None:
+    """Who reads Alertmanager's body knows two statuses; the reason says what is new."""
+    body = payload(notification(why=Why.ACKNOWLEDGED))
+
+    assert (body["status"], body["notification_reason"]) == ("firing", "acknowledged")
 
 
 def test_firing_alerts_are_kept_when_some_are_cut() -> None:

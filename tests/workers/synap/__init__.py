@@ -1,0 +1,1 @@
+"""Synap's API and the guard."""

@@ -1,0 +1,1 @@
+"""`make image-test`: the image, built and run without a Docker engine."""

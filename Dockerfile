@@ -19,9 +19,9 @@ COPY requirements.txt requirements-extras.txt ./
 # What every image has; each file that comes from the index must have a pinned hash. Extras are
 # fetched against the same kind of pins; below, those that were asked for are installed from what
 # was fetched and from nothing else.
-RUN /app/bin/pip install --require-hashes --only-binary :all: -r requirements.txt \
+RUN /app/bin/pip install --require-hashes --no-deps --only-binary :all: -r requirements.txt \
     && if [ -n "$EXTRAS" ]; then \
-      /app/bin/pip download --require-hashes --only-binary :all: --dest /wheels -r requirements-extras.txt; \
+      /app/bin/pip download --require-hashes --no-deps --only-binary :all: --dest /wheels -r requirements-extras.txt; \
     fi
 COPY pyproject.toml README.md LICENSE ./
 COPY receiver receiver

@@ -107,7 +107,9 @@ def main() -> None:
         create()
     LOG.unlink(missing_ok=True)
     total = sum("==" in line for line in PINS.read_text().splitlines())
-    pip("--require-hashes", "-r", str(PINS), total=total)
+    # The pins are complete, so nothing is to be resolved: a resolver may reach for a newer release
+    # of a package that another asks for with an extra, and finds no hash for it.
+    pip("--require-hashes", "--no-deps", "-r", str(PINS), total=total)
     pip("--no-deps", "--no-build-isolation", "-e", ".")
     STAMP.write_text(aim)
     show("")

@@ -1,7 +1,7 @@
-"""`python -m tests.system.alert_saboteur POINT`: a notifications worker that kills itself.
+"""`python -m tests.system.alert_saboteur POINTS`: workers on notifications that kill themselves.
 
-It dies with SIGKILL at the given point, counted over its commands to Redis and its calls to
-targets: odd numbers before one, even ones right after it, when its answer is lost.
+One after the other, each dies with SIGKILL a point later than the one before. The points are its
+commands to Redis and its calls to targets: it dies right after one, when the answer is lost.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 from receiver import broker, logs
 from receiver.broker import NOTIFICATIONS
 from receiver.settings import load
+from tests.processes import end_with_parent
 from tests.workers.alerting.mortal import Fate, mortal_outbound, mortal_redis
 from workers import jobs, wiring
 from workers.alerting.assembly import assemble
@@ -37,15 +38,28 @@ class Doom(Fate):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def main(point: int, environ: Mapping[str, str]) -> int:
-    """Work on the queue of notifications."""
+def main(points: int, environ: Mapping[str, str]) -> int:
+    """Have a worker die at each point; return 0 when all of them did."""
     settings = load(WorkerSettings, environ)
     logs.configure(settings.log_level, settings.log_format)
+    for point in range(1, points + 1):
+        worker = os.fork()
+        if worker == 0:
+            end_with_parent()
+            os._exit(work(point, settings))
+        _, status = os.waitpid(worker, 0)
+        if os.waitstatus_to_exitcode(status) != -signal.SIGKILL:
+            return 1
+    return 0
+
+
+def work(point: int, settings: WorkerSettings) -> int:
+    """Work on the queue of notifications up to a point."""
     stop = Stop().listen()
     metrics = WorkerMetrics(CollectorRegistry())
     redis = broker.connect(settings)
     config = configuration(settings).alerting
-    doom = Doom(point)
+    doom = Doom(2 * point)  # a fate counts before and after
     alerting = assemble(
         mortal_redis(redis, doom),
         settings.key_prefix,

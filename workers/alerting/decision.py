@@ -32,6 +32,10 @@ class Entry(NamedTuple):
         """Whether the target holds the trouble open, as far as anyone can know."""
         return bool(self.firing) or self.doubt
 
+    def tells(self, other: Entry) -> bool:
+        """Say whether the target knows the same state by both."""
+        return self[:2] == other[:2] and self.ack == other.ack
+
     def to_wire(self) -> bytes:
         """Return the stored JSON form."""
         stored = {

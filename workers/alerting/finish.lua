@@ -1,13 +1,15 @@
 -- End a flush: what is to be told becomes deliveries, at most one for each way of telling.
 -- After room.lua and the effects.
 --
--- ARGV: room, group id, fence, version of the log as it was read, now, time at which an untouched
---       delivery comes due, seconds the log outlives its group, seconds a source is remembered,
---       alerts over as lines of `<fingerprint> <head>`, generation ('' to leave it),
+-- ARGV: room, group id, fence, version of the log as it was read, now, group_interval, time at
+--       which an untouched delivery comes due, seconds the log outlives its group, seconds a
+--       source is remembered, alerts over as lines of `<fingerprint> <head>`, generation ('' to
+--       leave it),
 --   number of log entries, each: target, entry
 --   number of deliveries to drop, each: id
 --   number of deliveries that stay as they are, each: id
---   number of deliveries, each: id, target, receiver, deadline, toll, notification, entry
+--   number of deliveries, each: id, target, receiver, deadline, toll, notification, entry,
+--     revision of the open one that says the same (0: none)
 --   number of active sources, each: spot, fingerprint, end
 --   number of effects, each: name, number of arguments, argument ...
 -- Returns 1, or 0 if the fence was lost or the log moved on.
@@ -17,10 +19,10 @@ local function take()
   return ARGV[cursor]
 end
 
-local room, gid, fence, told, now, handover, log_ttl, source_ttl, resolving, generation =
-  take(), take(), take(), take(), take(), take(), take(), take(), take(), take()
+local room, gid, fence, told, now, interval, handover, log_ttl, source_ttl, resolving, generation =
+  take(), take(), take(), take(), take(), take(), take(), take(), take(), take(), take()
 local group, log = room .. 'group:' .. gid, room .. 'log:' .. gid
-local held = redis.call('HMGET', group, 'fence', 'told')
+local held = redis.call('HMGET', group, 'fence', 'told', 'pending')
 if held[1] ~= fence then return 0 end
 if (held[2] or '0') ~= told then
   -- A delivery was told while this flush was deciding: it has to decide again.
@@ -55,7 +57,8 @@ local waiting, left = tonumber(take()), {}
 for _ = 1, waiting do
   local one = { id = take(), target = take() }
   local receiver = take()
-  one.deadline, one.toll, one.notification, one.entry = take(), take(), take(), take()
+  one.deadline, one.toll, one.notification, one.entry, one.same =
+    take(), take(), take(), take(), take()
   address(room, gid, flush, now, handover, one)
   left[receiver] = (left[receiver] or 0) + 1
   addressed[#addressed + 1] = one.id
@@ -76,9 +79,11 @@ if waiting == 0 and busy == 0 and forget(room, gid, resolving, log_ttl) then ret
 if generation ~= '' then redis.call('HSET', group, 'generation', generation) end
 redis.call('HSET', group, 'waiting', waiting, 'failed', 0, 'resolving', resolving,
   'log_ttl', log_ttl, 'addressed', table.concat(addressed, ' '))
-local next_flush = redis.call('HGET', group, 'next')
+-- Counted from the planned time, so that a slow flush does not push the schedule.
+local next_flush = tonumber(held[3]) + tonumber(interval)
+if next_flush <= tonumber(now) then next_flush = tonumber(now) + tonumber(interval) end
 if busy > 0 or redis.call('HDEL', group, 'poked') == 1 then
-  next_flush = math.min(tonumber(next_flush), tonumber(now) + 1)
+  next_flush = math.min(next_flush, tonumber(now) + 1)
 end
-redis.call('ZADD', room .. 'due', next_flush, gid)
+redis.call('ZADD', room .. 'due', string.format('%.6f', next_flush), gid)
 return 1

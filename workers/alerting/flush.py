@@ -87,7 +87,8 @@ class Toll(StrEnum):
 class Message(NamedTuple):
     """What one integration is to be told, and what its log will say when it was.
 
-    `notification` is None if there is nothing to say to it but the log moves on.
+    `notification` is None if there is nothing to say to it but the log moves on. `same` is the
+    revision of an open delivery that says this already, 0 if there is none: it goes on as it is.
     """
 
     integration: Integration
@@ -95,6 +96,7 @@ class Message(NamedTuple):
     notification: Notification | None
     entry: Entry
     toll: Toll = Toll.WAIT
+    same: int = 0
 
     @property
     def target(self) -> str:

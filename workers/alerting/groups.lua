@@ -101,7 +101,12 @@ do
     elseif a[job] then
       redis.call('HSET', group, 'pending', a[9])
       redis.call('ZADD', due, a[11], gid)
-      push_job(a, job)
+      -- A job that is called already takes along what becomes urgent until it begins.
+      if redis.call('SET', room .. 'called', 1, 'NX', 'PX', 1000) then
+        push_job(a, job)
+      else
+        redis.call('RPUSH', room .. 'urgent', gid)
+      end
     else
       redis.call('ZADD', due, a[9], gid)
     end

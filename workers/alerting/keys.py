@@ -2,10 +2,12 @@ r"""The names of alerting's keys in Redis, all in one room under the service's p
 
     {P}:alerting:group:{gid}      hash: slot, key, labels, options (of the route, when created),
                                   created, generation (of the tree), pending (time of a flush that
-                                  was taken), lease, fence, next (time of the flush after), poked,
-                                  flushes, waiting and failed (deliveries of the last flush),
-                                  left:{receiver} and ok:{receiver}, addressed (open deliveries),
-                                  resolving, told (version of the log), log_ttl
+                                  was taken), lease, fence, poked, flushes, waiting and failed
+                                  (deliveries of the last flush), left:{receiver} and
+                                  ok:{receiver}, addressed (open deliveries), resolving, told
+                                  (version of the log), log_ttl
+    {P}:alerting:called           string with expiry: a job for urgent groups is on its way
+    {P}:alerting:urgent           list: groups that it takes along
     {P}:alerting:alerts:{gid}     hash: fingerprint -> "starts updated ends timeout\n" + wire form
     {P}:alerting:log:{gid}        hash: target -> what it was last told (`decision.Entry`)
     {P}:alerting:due              sorted set: group id -> time of its next flush

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import structlog
 from redis.exceptions import RedisError
@@ -28,9 +28,9 @@ from workers.alerting.keys import SUMMARY
 from workers.alerting.notes import Notes
 from workers.alerting.notification import Call
 from workers.alerting.pipeline import Heard, Role, Verdict, Way, hear, records, verdicts
-from workers.alerting.planning import in_words, options_of, sources, staying, warn
+from workers.alerting.planning import going_on, in_words, options_of, sources, staying, warn
 from workers.alerting.ports import Acknowledgements, Silences
-from workers.alerting.store import Begun, GroupMeta, Plan, Store
+from workers.alerting.store import Begun, Plan, Store
 from workers.alerting.ways import ways_of
 from workers.ledger.transitions import Effect
 from workers.metrics import Delivery, WorkerMetrics
@@ -77,20 +77,9 @@ class Dispatcher:
         self._clock = clock
 
     def flush(self, group_ids: Sequence[str], now: float) -> None:
-        """Flush those of the groups whose flush is pending, and try what comes of it."""
-        config = self._current()
-        groups = self._store.groups(group_ids)
-        left: list[Message] = []
+        """Flush those of the groups whose flush is pending, and some that became urgent since."""
         try:
-            for group in groups:
-                try:
-                    left += self._flush(config, group, now, alone=len(groups) == 1)
-                except RedisError:
-                    raise
-                except Exception as error:  # noqa: BLE001 - one broken group stops no other
-                    _log.error("flush.broke", group=group.key, error=type(error).__name__)
-            if left:
-                self._deliverer.carry_on(None, left, max(now, self._clock()))
+            self._flush_all(self._store.begin(group_ids, now), now)
         finally:
             self._notes.hand_over()
 
@@ -101,17 +90,29 @@ class Dispatcher:
         finally:
             self._notes.hand_over()
 
+    def _flush_all(self, rows: Sequence[Any], now: float) -> None:
+        """Flush the groups that were begun, then try what comes of it."""
+        config = self._current()
+        options = partial(options_of, config)
+        left: list[Message] = []
+        for row in rows:
+            try:
+                begun = self._store.opened(row, options, now, config.external_url)
+                left += self._flush(config, begun, now, alone=len(rows) == 1)
+            except RedisError:
+                raise
+            except Exception as error:  # noqa: BLE001 - one broken group stops no other
+                _log.error("flush.broke", group=row[2].decode(), error=type(error).__name__)
+        if left:
+            self._deliverer.carry_on(None, left, max(now, self._clock()))
+
     def _flush(
-        self, config: AlertingConfig, group: GroupMeta, now: float, *, alone: bool
+        self, config: AlertingConfig, begun: Begun, now: float, *, alone: bool
     ) -> list[Message]:
         """Flush one group; return what is left to be told, first that of its first target.
 
         Alone, its first delivery is begun along with the end of the flush, and made at once.
         """
-        options = options_of(config, group)
-        begun = self._store.begin(group, options, now, config.external_url)
-        if begun is None:
-            return []
         begun, moves = self._moved(config, begun)
         found = ways_of(config, begun.flush)
         warn(config, begun.flush, found.orphans)
@@ -140,7 +141,11 @@ class Dispatcher:
         now: float,
     ) -> Plan:
         """Return what a flush leaves behind; what needs no delivery is told here."""
-        due = [in_words(config, one.message) for one in decided if one.message is not None]
+        due = [
+            going_on(begun, in_words(config, one.message))
+            for one in decided
+            if one.message is not None
+        ]
         send = [one for one in due if one.notification and one.integration.notifier.durable]
         stay = staying(config, begun, ways, send)
         return Plan(

@@ -54,6 +54,17 @@ def in_words(config: AlertingConfig, message: Message) -> Message:
     return message._replace(notification=notification)
 
 
+def going_on(begun: Begun, message: Message) -> Message:
+    """Return the message, knowing the open delivery that says the same already.
+
+    What may have arrived is told again under the id it had, never as if it were news.
+    """
+    for one in begun.open:
+        if one.target == message.target and not one.kept and one.told.tells(message.entry):
+            return message._replace(same=one.revision)
+    return message
+
+
 def staying(
     config: AlertingConfig, begun: Begun, ways: Sequence[Way], send: Sequence[Message]
 ) -> list[str]:

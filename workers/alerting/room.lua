@@ -32,10 +32,15 @@ local function any_open(room, group)
 end
 
 -- Have a target told. A delivery that is still open takes the newer news and keeps its deadline;
--- one that was taken and only keeps its alerts alive begins anew.
+-- one that says the same already goes on under its own id, since it may have arrived; one that was
+-- taken and only keeps its alerts alive begins anew.
 local function address(room, gid, flush, now, again, one)
   local delivery = room .. 'delivery:' .. one.id
-  local held = redis.call('HMGET', delivery, 'created', 'kept')
+  local held = redis.call('HMGET', delivery, 'created', 'kept', 'revision')
+  if held[3] and held[3] == one.same then
+    redis.call('HSET', delivery, 'flush', flush)
+    return
+  end
   redis.call('HSET', delivery, 'group', gid, 'flush', flush, 'notification', one.notification,
     'entry', one.entry, 'toll', one.toll)
   redis.call('HINCRBY', delivery, 'revision', 1)

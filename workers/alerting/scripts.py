@@ -15,6 +15,11 @@ def plain(name: str) -> str:
     return lua(name)
 
 
+def with_jobs(name: str) -> str:
+    """Return a script that can push a job."""
+    return "\n".join([transitions.lua("record.lua"), lua(name)])
+
+
 def with_effects(name: str) -> str:
     """Return a script that can run the effect `alert` in the same write."""
     effects = [transitions.lua("record.lua"), transitions.lua("effects.lua"), lua("groups.lua")]

@@ -6,7 +6,7 @@
 --       which it does (0: not at all), most rows kept, most dead letters kept, receiver,
 --   number of values, field, value ... of the row ('' for no row: nothing was called)
 --   number of deliveries if the receiver failed, each: id, target, receiver, deadline, toll,
---     notification, entry
+--     notification, entry, 0
 --   number of effects, each: name, number of arguments, argument ...
 -- Returns 1, 2 if the fallback was called, or 0 if the fence was lost.
 local cursor = 0
@@ -41,7 +41,8 @@ local instead = {}
 for i = 1, tonumber(take()) do
   instead[i] = { id = take(), target = take(), receiver = take() }
   local one = instead[i]
-  one.deadline, one.toll, one.notification, one.entry = take(), take(), take(), take()
+  one.deadline, one.toll, one.notification, one.entry, one.same =
+    take(), take(), take(), take(), take()
 end
 run_effects(take)
 

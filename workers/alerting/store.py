@@ -10,16 +10,20 @@ import orjson
 from redis import Redis
 from redis.client import Pipeline
 
+from receiver.broker import queues_key, script_args
 from workers.alert import Alert
 from workers.alerting.decision import Entry
 from workers.alerting.flush import Flush, Held, Message, Options
-from workers.alerting.groups import LEASE, SOURCE_SECONDS
+from workers.alerting.groups import LEASE, SOURCE_SECONDS, flush_job
 from workers.alerting.keys import room
-from workers.alerting.scripts import effect_args, plain, with_effects
+from workers.alerting.scripts import effect_args, with_effects, with_jobs
 from workers.ledger.transitions import Effect
 
 HANDOVER_SECONDS: Final = 5.0
 """Seconds in which the worker that flushed tries a delivery itself, before the tick does."""
+
+URGENT: Final = 32
+"""Groups that a job takes along beside its own."""
 
 
 class GroupMeta(NamedTuple):
@@ -33,11 +37,18 @@ class GroupMeta(NamedTuple):
 
 
 class Open(NamedTuple):
-    """A delivery that is on its way; `lost` says that an attempt at it never ended."""
+    """A delivery that is on its way.
+
+    `lost` says that an attempt at it never ended, `told` what the log says on its success, `kept`
+    that it was told before and its alerts are kept alive.
+    """
 
     target: str
     created: float
     lost: bool
+    revision: int
+    told: Entry
+    kept: bool
 
 
 class Begun(NamedTuple):
@@ -90,41 +101,38 @@ class Store:
         self._redis = redis
         self._lease = lease
         self._room = room(prefix)
-        self._begin = redis.register_script(plain("begin.lua"))
+        self._begin = redis.register_script(with_jobs("begin.lua"))
         self._finish = redis.register_script(with_effects("finish.lua"))
 
-    def groups(self, gids: Sequence[str]) -> list[GroupMeta]:
-        """Return those of the groups that exist."""
-        with self._redis.pipeline(transaction=False) as pipe:
-            for gid in gids:
-                pipe.hmget(f"{self._room}group:{gid}", "slot", "key", "labels", "options")
-            rows = pipe.execute()
-        return [
-            GroupMeta(
-                gid,
-                slot.decode(),
-                key.decode(),
-                orjson.loads(labels),
-                Options(**orjson.loads(options)),
-            )
-            for gid, (slot, key, labels, options) in zip(gids, rows, strict=True)
-            if slot
-        ]
+    def begin(self, gids: Sequence[str], now: float) -> list[Any]:
+        """Begin the pending flushes of groups, and of some that became urgent meanwhile.
 
-    def begin(self, group: GroupMeta, options: Options, now: float, url: str) -> Begun | None:
-        """Begin a group's pending flush; None if there is none or somebody is at it."""
-        row = self._begin(
-            args=[self._room, group.gid, now, now + self._lease, options.group_interval]
+        What else became urgent another job takes. Returns what `opened` reads.
+        """
+        rest = [queues_key(), *script_args(flush_job([]))]
+        args = [self._room, now, now + self._lease, URGENT, len(gids), *gids, *rest]
+        found: list[Any] = self._begin(args=args)
+        return found
+
+    def opened(
+        self, row: Any, options_of: Callable[[GroupMeta], Options], now: float, url: str
+    ) -> Begun:
+        """Read one flush that was begun; `options_of` says what holds for a group."""
+        gid, slot, key, labels, options, fence, flushes, due, told, generation = row[:10]
+        alerts, log, addressed, on_their_way = row[10:]
+        group = GroupMeta(
+            gid.decode(),
+            slot.decode(),
+            key.decode(),
+            orjson.loads(labels),
+            Options(**orjson.loads(options)),
         )
-        if not row:
-            return None
-        fence, flushes, due, told, generation, alerts, log, addressed, on_their_way = row
         flush = Flush(
             gid=group.gid,
             slot=group.slot,
             key=group.key,
             group_labels=group.labels,
-            options=options,
+            options=options_of(group),
             number=flushes + 1,
             due=float(due),
             now=now,
@@ -138,10 +146,7 @@ class Store:
             flush=flush,
             generation=generation.decode(),
             addressed=tuple(addressed.decode().split()),
-            open=tuple(
-                Open(target.decode(), float(created), lost == b"1")
-                for target, created, lost in zip(*[iter(on_their_way)] * 3, strict=True)
-            ),
+            open=tuple(_open(*fields) for fields in on_their_way),
         )
 
     def finish(
@@ -165,7 +170,8 @@ class Store:
         flush = begun.flush
         log_ttl = int(2 * flush.options.repeat_interval) + 1
         args: list[Any] = [self._room, flush.gid, begun.fence, begun.told, now]
-        args += [now + HANDOVER_SECONDS, log_ttl, SOURCE_SECONDS, flush.resolving()]
+        args += [flush.options.group_interval, now + HANDOVER_SECONDS, log_ttl, SOURCE_SECONDS]
+        args.append(flush.resolving())
         args += [plan.generation, len(plan.entries)]
         for target, entry in plan.entries.items():
             args += [target, entry.to_wire()]
@@ -206,7 +212,7 @@ def address_args(message: Message, deadline: float) -> list[Any]:
     assert message.notification is not None
     target = message.target
     args = [message.delivery, target, message.integration.receiver, deadline, message.toll.value]
-    return [*args, message.notification.to_wire(), message.entry.to_wire()]
+    return [*args, message.notification.to_wire(), message.entry.to_wire(), message.same]
 
 
 def held(value: bytes) -> Held:
@@ -224,6 +230,18 @@ def held(value: bytes) -> Held:
         generator_url=stored.get("generator_url", ""),
     )
     return Held(head.decode(), alert)
+
+
+def _open(*fields: bytes) -> Open:
+    target, created, lost, revision, told, kept = fields
+    return Open(
+        target.decode(),
+        float(created),
+        lost == b"1",
+        int(revision),
+        Entry.from_wire(told),
+        kept == b"1",
+    )
 
 
 def _pairs(flat: Sequence[bytes]) -> Iterable[tuple[bytes, bytes]]:

@@ -29,6 +29,19 @@ receivers:
 """
 
 
+HOOK = """
+route:
+  receiver: hook
+  group_wait: 0s
+  group_interval: 10s
+  routes: [{{receiver: nowhere, matchers: [event_type=service]}}]
+receivers:
+  - name: nowhere
+  - name: hook
+    webhook_configs: [{{url: "{url}/hook"}}]
+"""
+
+
 def die(home: House, at: int) -> bool:
     """Work with a process that dies at a point; say whether it got that far."""
     home.dispatcher = home.doomed(at)
@@ -122,6 +135,25 @@ def test_what_may_show_twice_says_so(build: Build, sink: Sink, at: int) -> None:
     sent = [row for row in home.rows() if row["outcome"] == "sent"]
     assert len(sink.seen) in {1, 2}
     assert len(sink.seen) == 1 or sent[-1]["possible_duplicate"] == "1"
+
+
+@pytest.mark.parametrize("at", POINTS)
+def test_what_comes_again_keeps_its_id(build: Build, sink: Sink, at: int) -> None:
+    """D4: killed anywhere, with a flush before the next attempt: the same news has the same id."""
+    home = build(HOOK.format(url=sink.url))
+    home.report(make_alert())
+    die(home, at)
+    home.pass_time(65, step=5)
+    home.report(make_alert(ends_at=home.now, now=home.now))
+    home.now += 10
+    home.source.enqueue_due(home.now)
+    die(home, at)
+
+    home.pass_time(65, step=5)
+
+    told = {(seen.json["status"], seen.headers["x-delivery-id"]) for seen in sink.seen}
+    assert sorted(status for status, _ in told) == ["firing", "resolved"]
+    assert home.group_ids() == []
 
 
 @pytest.mark.parametrize("at", range(1, 61, 3))

@@ -34,8 +34,7 @@ def test_a_worker_lost_in_a_flush_is_followed_by_another(home: House, sink: Sink
     home.report(make_alert())
     ((_, groups),) = home.jobs()
     store = home.dispatcher._store
-    (group,) = store.groups(groups)
-    store.begin(group, group.options, home.now, "")
+    store.begin(groups, home.now)
 
     home.pass_time(29)
     early = len(sink.seen)
@@ -75,10 +74,9 @@ def test_a_worker_that_lost_its_fence_writes_nothing(home: House, sink: Sink) ->
     home.report(make_alert())
     ((_, groups),) = home.jobs()
     store = home.dispatcher._store
-    (group,) = store.groups(groups)
-    slow = store.begin(group, group.options, home.now, "")
+    (row,) = store.begin(groups, home.now)
+    slow = store.opened(row, lambda group: group.options, home.now, "")
     home.tick(31)
-    assert slow is not None
 
     written = store.finish(slow, Plan(), home.now)
 
@@ -102,10 +100,64 @@ def test_no_secret_is_stored_or_logged(
     assert KEY not in "".join(capsys.readouterr())
 
 
+def test_a_job_takes_along_what_became_urgent_meanwhile(home: House, sink: Sink) -> None:
+    """Under load there is one job on its way, and it does the work of many that came since."""
+    for number in range(20):
+        home.report(make_alert(f"A{number}"))
+    jobs = home.jobs()
+
+    for _, ids in jobs:
+        home.dispatcher.flush(ids, home.now)
+
+    assert len(jobs) == 1
+    assert len(open_incidents(sink.seen)) == 20
+    assert home.jobs() == []
+
+
+def test_what_a_job_cannot_take_along_the_next_takes(home: House, redis: Redis) -> None:
+    """A job takes a bounded number of groups; another, for any worker, takes what is left."""
+    for number in range(80):
+        home.report(make_alert(f"A{number}"))
+
+    taken = []
+    while jobs := home.jobs():
+        for _, ids in jobs:
+            home.dispatcher.flush(ids, home.now)
+        taken.append(len(flushed(redis, home.group_ids())))
+
+    assert taken == [33, 65, 80]
+
+
+def flushed(redis: Redis, groups: list[str]) -> list[str]:
+    """Return those of the groups that were flushed."""
+    return [gid for gid in groups if redis.hexists(f"{ROOM}group:{gid}", "flushes")]
+
+
+def test_after_a_job_began_the_next_is_called(home: House) -> None:
+    """What becomes urgent after a job took what there was is called for anew."""
+    home.report(make_alert("A"))
+    home.work()
+
+    home.report(make_alert("B"))
+
+    assert len(home.jobs()) == 1
+
+
+def test_what_was_to_be_taken_along_by_a_lost_job_comes_due_again(home: House, sink: Sink) -> None:
+    """D4: a job that never began takes nothing with it: the tick hands all of it on."""
+    home.report(make_alert("A"), make_alert("B"))
+    assert len(home.jobs()) == 1
+
+    home.pass_time(32)
+
+    assert len(open_incidents(sink.seen)) == 2
+
+
 def test_one_broken_group_does_not_stop_the_others(home: House, sink: Sink) -> None:
     """What cannot be read is logged and left; the groups beside it are told."""
     home.report(make_alert("A"), make_alert("B"))
-    (first, second) = [gid for _, ids in home.jobs() for gid in ids]
+    first, second = home.group_ids()
+    home.jobs()
     home.redis.hset(f"{ROOM}alerts:{first}", "broken", "broken")
 
     with capture_logs() as lines:

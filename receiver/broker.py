@@ -47,6 +47,15 @@ RETRIES_OF_A_LOST_WORKER: Final = 3
 
 ACCEPT_LUA: Final = "accept.lua"
 
+Wait = tuple[str | int, ...]
+"""A command, its milliseconds last, that answers how many servers have what was written."""
+
+FSYNC: Final[Wait] = ("WAITAOF", 1, 0)
+"""Waits until this server's disk has it."""
+
+REPLICATION: Final[Wait] = ("WAIT", 1)
+"""Waits until a replica has it: in its memory, not on its disk."""
+
 _WINDOW_BITS: Final = 12
 _MEMORY: Final = 5
 

@@ -18,7 +18,7 @@ from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import RedisError
 
 from receiver.batch import Outcome, Submission
-from receiver.broker import Keys
+from receiver.broker import Keys, Wait
 from receiver.commit import MAX_BYTES, MAX_EVENTS, Committer
 from receiver.errors import SettingsError, Shortage, UnavailableError
 from receiver.settings import ReceiverSettings
@@ -30,6 +30,8 @@ LAST_ATTEMPTS_AGE: Final = 2 * 3600 + 36 * 60
 """Seconds: an older delivery is on the sender's last attempts and is never shed."""
 
 LOOK_INTERVAL: Final = 5.0
+HOPEFUL_INTERVAL: Final = 1.0
+"""Seconds between looks while nothing can be accepted: it may be over at any moment."""
 
 _log = structlog.get_logger("receiver.intake")
 
@@ -178,7 +180,7 @@ class Intake:
         try:
             async with asyncio.timeout(self._settings.commit_timeout):
                 outcomes = await self._committer.commit(
-                    submissions, now=self._clock(), wait_ms=self._wait_ms()
+                    submissions, now=self._clock(), waits=self._waits()
                 )
         except UnavailableError as error:
             shortage = Shortage(error.reason)
@@ -191,15 +193,15 @@ class Intake:
         seconds = time.perf_counter() - began
         self._on_commit(CommitReport(submissions, outcomes, shortage, seconds))
 
-    def _wait_ms(self) -> int | None:
-        findings = self._findings
-        if findings is None or not findings.waitaof:
-            return None
-        return max(1, int(self._settings.commit_timeout * 1000))
+    def _waits(self) -> list[Wait]:
+        if self._findings is None:
+            return []
+        milliseconds = max(1, int(self._settings.commit_timeout * 1000))
+        return [(*wait, milliseconds) for wait in self._findings.waits]
 
     async def _look_forever(self) -> None:
         while True:
-            await asyncio.sleep(LOOK_INTERVAL if self._findings else 1.0)
+            await asyncio.sleep(LOOK_INTERVAL if self._open else HOPEFUL_INTERVAL)
             await self._look()
 
     async def _look(self) -> None:
@@ -212,6 +214,8 @@ class Intake:
         before = self._findings
         try:
             async with asyncio.timeout(self._settings.commit_timeout):
+                # a name may lead to another primary by now: only a new connection sees it
+                await self._redis.connection_pool.disconnect(inuse_connections=False)
                 self._findings = await look(self._redis, self._settings, now=self._clock())
         except (RedisError, OSError, TimeoutError) as error:
             self._findings = None
@@ -219,6 +223,8 @@ class Intake:
                 _log.error("redis.unreachable", error=type(error).__name__)
             return
         after = self._findings
+        if before is None or before.server != after.server:
+            self._committer.doubt()
         if before is None or (before.level, before.problem) != (after.level, after.problem):
             _log.info("durability.proven", durability=after.level.value, problem=after.problem)
         if after.shedding and not (before and before.shedding):

@@ -25,7 +25,7 @@ SECONDS: Final = (
 )  # fmt: skip
 SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
-LEVELS: Final = ("fsync", "memory", "unproven")
+LEVELS: Final = ("replica", "fsync", "memory", "unproven")
 
 ANSWERS: Final[Mapping[str, int]] = {
     "accepted": 202,
@@ -105,7 +105,7 @@ class Metrics:
         )
         self.commit_seconds = Distribution(
             f"{PREFIX}_commit_duration_seconds",
-            "How long a commit took, fsync included.",
+            "How long a commit took, its wait for durability included.",
             SECONDS,
             registry,
         )

@@ -69,7 +69,7 @@ class CommonSettings(BaseSettings):
         SecretStr("redis://127.0.0.1:6379/0"), validation_alias="SYNAP_REDIS_URL"
     )
     key_prefix: KeyPrefix = Field("synap", validation_alias="SYNAP_KEY_PREFIX")
-    ack: Literal["memory", "fsync"] = Field("fsync", validation_alias="SYNAP_ACK")
+    ack: Literal["memory", "fsync", "replica"] = Field("fsync", validation_alias="SYNAP_ACK")
     commit_timeout: Seconds = Field(5.0, gt=0, le=25, validation_alias="SYNAP_COMMIT_TIMEOUT")
     freshness_window: Seconds = Field(31 * 86400.0, validation_alias="SYNAP_FRESHNESS_WINDOW")
     dedup_window: Seconds = Field(32 * 86400.0, validation_alias="SYNAP_DEDUP_WINDOW")

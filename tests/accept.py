@@ -47,7 +47,7 @@ def commit_all(
         committer = Committer(redis, KEYS)
         try:
             at = time.time() if now is None else now
-            return [await committer.commit(batch, now=at, wait_ms=None) for batch in batches]
+            return [await committer.commit(batch, now=at) for batch in batches]
         finally:
             await committer.close()
             await redis.aclose()

@@ -94,7 +94,7 @@ def build(
         lambda: live.current().alerting,
         outbound,
         metrics,
-        fsync=settings.ack == "fsync",
+        ack=settings.ack,
         patience=settings.commit_timeout,
         lease=settings.lease,
         clock=clock,

@@ -115,12 +115,16 @@ def test_optional_groups_are_optional() -> None:
     assert found == {"synap-hooks-edge", "synap-hooks-work"}
 
 
-def test_memory_is_durable_enough_when_it_was_asked_for() -> None:
-    """With settings.ack memory, an acknowledgement from memory does not alert; unproven does."""
-    changed = merged("monitoring", {"settings": {"ack": "memory"}})
+@pytest.mark.parametrize(
+    ("ack", "enough"),
+    [("", "fsync"), ("fsync", "fsync"), ("replica", "replica"), ("memory", "memory|fsync|replica")],
+)
+def test_what_was_asked_for_is_durable_enough(ack: str, enough: str) -> None:
+    """An acknowledgement that stands for what settings.ack says does not alert; one below does."""
+    changed = merged("monitoring", {"settings": {"ack": ack}})
     rule = named(render(changed), "PrometheusRule", "-alerts")
     found = {
         one.get("alert"): one["expr"] for group in rule["spec"]["groups"] for one in group["rules"]
     }
 
-    assert 'level!~"memory|fsync"' in found["SynapHooksNotDurable"]
+    assert f'level!~"{enough}"' in found["SynapHooksNotDurable"]

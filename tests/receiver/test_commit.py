@@ -174,7 +174,7 @@ def test_a_replica_is_refused(redis_url: str) -> None:
         redis = AsyncRedis.from_url(redis_url)
         try:
             await redis.execute_command("REPLICAOF", "127.0.0.1", 1)
-            await Committer(redis, KEYS).commit([submission(make_event())], now=NOW, wait_ms=None)
+            await Committer(redis, KEYS).commit([submission(make_event())], now=NOW)
         finally:
             await redis.execute_command("REPLICAOF", "NO", "ONE")
             await redis.aclose()

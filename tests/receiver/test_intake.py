@@ -223,7 +223,7 @@ async def test_a_server_without_waitaof_must_sync_always(
     finally:
         server.close()
     assert findings
-    assert (findings.level, findings.waitaof) == (level, False)
+    assert (findings.level, findings.waits) == (level, ())
     assert names in problem
 
 

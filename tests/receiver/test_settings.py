@@ -87,7 +87,7 @@ def test_values(name: str, text: str, field: str, value: object) -> None:
         pytest.param({"SYNAP_MAX_BODY_BYTES": "1GB"}, "SYNAP_MAX_BODY_BYTES: must", id="size"),
         pytest.param({"SYNAP_SHED_MEMORY": "2"}, "SYNAP_SHED_MEMORY: must be a share", id="share"),
         pytest.param({"SYNAP_SHED_MEMORY": "101%"}, "SYNAP_SHED_MEMORY: ", id="over all"),
-        pytest.param({"SYNAP_ACK": "replica"}, "SYNAP_ACK: ", id="ack"),
+        pytest.param({"SYNAP_ACK": "disk"}, "SYNAP_ACK: ", id="ack"),
         pytest.param({"SYNAP_REDIS_URL": "http://x"}, "SYNAP_REDIS_URL: must be", id="url"),
         pytest.param(
             {"SYNAP_KEY_PREFIX": "a b", "RQ_KEY_PREFIX": "a"}, "must be a key prefix", id="prefix"

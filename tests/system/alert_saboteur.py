@@ -66,7 +66,7 @@ def work(point: int, settings: WorkerSettings) -> int:
         lambda: config,
         mortal_outbound(doom),
         metrics,
-        fsync=True,
+        ack="fsync",
         patience=settings.commit_timeout,
         lease=settings.lease,
     )

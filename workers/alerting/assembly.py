@@ -40,7 +40,7 @@ def assemble(
     outbound: Outbound,
     metrics: WorkerMetrics,
     *,
-    fsync: bool,
+    ack: str,
     patience: float,
     lease: float = LEASE,
     clock: Callable[[], float] = time.time,
@@ -54,14 +54,14 @@ def assemble(
         current: returns the configuration that holds now.
         outbound: the way to the targets.
         metrics: what notifications move.
-        fsync: whether an outcome waits for its fsync.
-        patience: seconds to wait for one.
+        ack: how durable an outcome has to be: what `SYNAP_ACK` says.
+        patience: seconds to wait for that.
         lease: seconds for which a worker has what it took.
         clock: Unix seconds.
         chance: a number from 0 to 1.
     """
     groups = Groups(prefix, current, lease=lease)
-    durability = Durability(redis, wanted=fsync, patience=patience, clock=clock)
+    durability = Durability(redis, prefix, ack=ack, patience=patience, clock=clock)
     notes = Notes(AlertHistory(redis, prefix))
     deliveries = Deliveries(redis, prefix, durability, lease=lease)
     deliverer = Deliverer(

@@ -1,82 +1,99 @@
 """How far what was told is known to survive: proof for each write, or a mark on what may repeat.
 
-Under `SYNAP_ACK=fsync` an outcome waits for its fsync, as an acknowledgement does: by `WAITAOF`
-where the server has it, by the reply alone where `appendfsync always` is on. Anything less may
-lose its last second with the server, and what is sent again then has to say so.
+An outcome waits as an acknowledgement does. Under `SYNAP_ACK=fsync` for its fsync: by `WAITAOF`
+where the server has it, by the reply alone where `appendfsync always` is on. Under
+`SYNAP_ACK=replica` also until a replica has it. Anything less may lose its last second with the
+server, and what is sent again then has to say so.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import structlog
 from redis import Redis
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
-LOOK_SECONDS: Final = 5.0
-"""Seconds for which one look at the server's settings holds."""
+from receiver.broker import FSYNC, REPLICATION, Wait
+from workers.alerting.keys import room
+
+LOOK_SECONDS: Final = 1.0
+"""Seconds for which one look at the server holds; a failover takes longer."""
 
 _log = structlog.get_logger("workers.alerting")
 
 
 class Standing(NamedTuple):
-    """What one look found: whether replies prove durability, and whether it can be waited for."""
+    """What one look found.
 
-    always: bool
-    waits: bool
+    `always` says whether replies prove that the disk has it, `waits` what each write waits for,
+    `promoted_at` when a replica took over the last time.
+    """
+
+    always: bool = True
+    waits: tuple[Wait, ...] = ()
+    promoted_at: float = float("-inf")
 
 
 class Durability:
-    """Runs scripts and waits for their fsync; `wanted` is whether `SYNAP_ACK` is `fsync`.
+    """Runs scripts and waits until what they wrote is as durable as `SYNAP_ACK` says.
 
     Args:
         redis: a client.
-        wanted: whether to wait at all.
-        patience: seconds to wait for an fsync.
+        prefix: of every key.
+        ack: `memory`, `fsync` or `replica`.
+        patience: seconds to wait.
         clock: Unix seconds.
     """
 
     def __init__(
-        self, redis: Redis, *, wanted: bool, patience: float, clock: Callable[[], float]
+        self, redis: Redis, prefix: str, *, ack: str, patience: float, clock: Callable[[], float]
     ) -> None:
         self._redis = redis
-        self._wanted = wanted
+        self._primary = f"{room(prefix)}primary"
+        self._ack = ack
         self._milliseconds = max(1, int(patience * 1000))
         self._clock = clock
         self._looked_at = float("-inf")
-        self._standing = Standing(always=True, waits=False)
+        self._standing = Standing()
 
     def suspect(self, since: float) -> bool:
         """Say whether the server may have forgotten something that happened since then.
 
-        It may if it started later than that and did not put every write to disk at once.
+        It may if it took over later than that from the server that it copied, or started later and
+        did not put every write to disk at once.
         """
-        if self._look().always:
+        standing = self._look()
+        if since < standing.promoted_at:
+            return True
+        if standing.always:
             return False
         uptime = float(self._redis.info("server").get("uptime_in_seconds", 0))
         return since < self._clock() - uptime
 
     def run(self, script: str, args: Sequence[Any]) -> Any:
-        """Run a script, wait until what it wrote is on disk, and return its answer.
+        """Run a script, wait until what it wrote is durable, and return its answer.
 
         A wait that fails is logged, not raised: what the script says has happened.
         """
-        if not (self._wanted and self._look().waits):
+        waits = self._look().waits
+        if not waits:
             return self._evaluate(script, args, self._redis)
         with self._redis.client() as connection:  # type: ignore[no-untyped-call]  # redis-py's
             answer = self._evaluate(script, args, connection)
-            self._await(connection)
+            for wait in waits:
+                self._await(wait, connection)
         return answer
 
-    def _await(self, connection: Redis) -> None:
+    def _await(self, wait: Wait, connection: Redis) -> None:
         try:
-            local, _ = connection.waitaof(1, 0, self._milliseconds)
+            reply: Any = connection.execute_command(*wait, self._milliseconds)  # type: ignore[no-untyped-call]  # redis-py's
         except RedisError as error:
             _log.warning("outcome.not_durable", error=type(error).__name__)
             return
-        if local < 1:
+        if (reply[0] if isinstance(reply, list) else reply) < 1:
             _log.warning("outcome.not_durable", error="timeout")
 
     def _evaluate(self, script: str, args: Sequence[Any], connection: Redis) -> Any:
@@ -91,16 +108,35 @@ class Durability:
         now = self._clock()
         if now - self._looked_at >= LOOK_SECONDS:
             self._looked_at = now
-            self._standing = self._ask()
+            self._standing = self._ask(now)
         return self._standing
 
-    def _ask(self) -> Standing:
-        appends = bool(self._redis.info("persistence").get("aof_enabled"))
+    def _ask(self, now: float) -> Standing:
+        info: Mapping[str, Any] = self._redis.info()
+        appends = bool(info.get("aof_enabled"))
         always = appends and b"always" in {
             value if isinstance(value, bytes) else str(value).encode()
             for value in self._setting("appendfsync").values()
         }
-        return Standing(always, appends and not always and self._has_waitaof())
+        waits = []
+        if self._ack != "memory" and appends and not always and self._has_waitaof():
+            waits.append(FSYNC)
+        if self._ack == "replica" and self._has_replica():
+            waits.append(REPLICATION)
+        return Standing(always, tuple(waits), self._promoted_at(info, now))
+
+    def _promoted_at(self, info: Mapping[str, Any], now: float) -> float:
+        """Return when this primary took over from another, as far as anybody has seen it."""
+        found: Any = self._redis.hmget(self._primary, "id", "promoted_at")
+        known, at = found
+        current = str(info.get("master_replid", ""))
+        promoted_at = float(at) if at else float("-inf")
+        if known == current.encode():
+            return promoted_at
+        if known and info.get("master_replid2"):  # the id of whom it followed: 0 after a restart
+            promoted_at = now
+        self._redis.hset(self._primary, mapping={"id": current, "promoted_at": promoted_at})
+        return promoted_at
 
     def _setting(self, name: str) -> dict[Any, Any]:
         try:
@@ -115,3 +151,13 @@ class Durability:
         except ResponseError:
             return False
         return True
+
+    def _has_replica(self) -> bool:
+        """Say whether there is a replica to wait for; waiting for none would hold up every page."""
+        try:
+            found = int(self._redis.wait(1, 1))
+        except ResponseError:
+            found = 0
+        if found < 1:
+            _log.warning("outcome.not_durable", error="no replica")
+        return found >= 1

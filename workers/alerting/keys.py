@@ -22,6 +22,7 @@ r"""The names of alerting's keys in Redis, all in one room under the service's p
     {P}:alerting:attempts         stream: one row for every attempt, trimmed
     {P}:alerting:dead             sorted set: failed for good -> time; `dead:{id}:{flush}` hashes
     {P}:alerting:counters         hash: groups_refused
+    {P}:alerting:primary          hash: id (of its replication), promoted_at (a failover's time)
 
 Silences, acknowledgements, history and bursts name their keys where they are kept.
 A target is `receiver/type/place`, an account a digest of what its calls are counted by. No key,

@@ -14,7 +14,8 @@ from tests.receiver.web.asgi import Reply, ask
 WELL = Findings(
     level=Level.FSYNC,
     problem=None,
-    waitaof=True,
+    waits=(("WAITAOF", 1, 0),),
+    server="a",
     cluster=False,
     skew=0.1,
     oldest_age=0.0,

@@ -66,7 +66,7 @@ class House:
             lambda: self.config,
             outbound or self.outbound,
             self.metrics,
-            fsync=True,
+            ack="fsync",
             patience=1.0,
             clock=lambda: self.clock(),  # noqa: PLW0108 - tests put another in its place
             chance=lambda: 0.5,

@@ -14,6 +14,10 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
+from workers.aws import Identity, open_session
+from workers.outbound import Outbound
+from workers.rotation.stores import amazon
+
 POLICIES = Path(__file__).parent / "policies"
 REGION = "eu-west-1"
 _names = itertools.count()
@@ -75,7 +79,7 @@ class Aws:
         urllib.request.urlopen(request).close()
 
     def _client(self, service: str, keys: tuple[str, str]) -> Any:
-        return session(keys).client(service, endpoint_url=self.url)
+        return somebody(keys).client(service, endpoint_url=self.url)
 
 
 def fresh() -> str:
@@ -84,13 +88,20 @@ def fresh() -> str:
 
 
 @functools.cache
-def session(keys: tuple[str, str]) -> boto3.session.Session:
-    """Return the SDK's session of a user: one for all tests, since it is slow to load."""
+def somebody(keys: tuple[str, str]) -> boto3.session.Session:
+    """Return a session of the SDK's own: one for all tests, since it is slow to load."""
     return boto3.session.Session(
         aws_access_key_id=keys[0], aws_secret_access_key=keys[1], region_name=REGION
     )
 
 
+@functools.cache
+def ours(keys: tuple[str, str]) -> Any:
+    """Return a session as the stores have it."""
+    return open_session(Outbound(), Identity(*keys), limits=amazon.LIMITS)
+
+
 def sign_in(monkeypatch: pytest.MonkeyPatch, keys: tuple[str, str]) -> None:
-    """Have the SDK's default session be this user's."""
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", session(keys))
+    """Have the stores' session be this user's."""
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    monkeypatch.setattr(amazon, "session", lambda: ours(keys))

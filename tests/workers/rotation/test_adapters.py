@@ -35,8 +35,8 @@ print(*section.findings.problems)
 @pytest.mark.parametrize(
     ("table", "kind", "package", "extra"),
     [
-        pytest.param("stores", "aws_secrets_manager", "boto3", "aws", id="secrets-manager"),
-        pytest.param("stores", "aws_ssm", "boto3", "aws", id="ssm"),
+        pytest.param("stores", "aws_secrets_manager", "botocore", "aws", id="secrets-manager"),
+        pytest.param("stores", "aws_ssm", "botocore", "aws", id="ssm"),
         pytest.param("stores", "vault", "hvac", "vault", id="vault"),
         pytest.param("stores", "kubernetes", "kubernetes", "kubernetes", id="kubernetes-store"),
         pytest.param("stores", "gcp", "google_crc32c", "gcp", id="gcp"),

@@ -1,34 +1,35 @@
-"""What the AWS targets share: whose account, a client with short time-outs, and what errors mean.
+"""What the AWS targets share: whose account, its clients, and what errors mean.
 
 Credentials come from the configuration or, where it names none, from where every AWS program looks
-for them. boto3 is an optional part of the installation and loaded when it is first used.
+for them.
 """
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
 from typing import Any, Final
 
+from workers import aws
 from workers.alerting.notifiers.extras import require
 from workers.outbound import (
-    Limits,
+    Outbound,
+    OutboundError,
     Permanent,
     Reason,
     Retry,
     Verdict,
     callable_url,
+    classify,
     retry_after,
 )
 from workers.section import Secret, SecretUnreadableError, Section
 
 EXTRA: Final = "aws"
 
-_LIBRARY_LOGGERS: Final = ("boto3", "botocore", "urllib3")
 _AUTH_CODES: Final = frozenset(
     {
         "AccessDenied",
@@ -68,7 +69,6 @@ _RATE_CODES: Final = frozenset(
     }
 )
 _CODE: Final = re.compile(r"[A-Za-z.]{1,80}")
-_NOT_SENT: Final = ("EndpointConnectionError", "ConnectTimeoutError", "ProxyConnectionError")
 _REFUSED: Final = ("ParamValidationError", "ProfileNotFound", "InvalidEndpointConfigurationError")
 
 
@@ -82,17 +82,18 @@ class Account:
     access_key: Secret | None = None
     secret_key: Secret | None = None
 
-    def client(self, service: str, limits: Limits) -> Any:
+    def client(self, service: str, outbound: Outbound) -> Any:
         """Return a client of one service, made once for each set of credentials.
 
         Raises:
             SecretUnreadableError: the file of a key cannot be read.
         """
-        access = self.access_key.reveal() if self.access_key else ""
-        secret = self.secret_key.reveal() if self.secret_key else ""
-        return _client(
-            service, limits, replace(self, access_key=None, secret_key=None), access, secret
+        identity = aws.Identity(
+            self.access_key.reveal() if self.access_key else "",
+            self.secret_key.reveal() if self.secret_key else "",
+            self.profile,
         )
+        return _client(service, outbound, self.region, self.endpoint_url, identity)
 
 
 def read_account(section: Section, *, region: str = "") -> Account:
@@ -144,7 +145,9 @@ def judge(code: str, status: int = 0) -> Retry | Permanent:
 
 
 def _verdict(error: Exception, now: float) -> Verdict:
-    """Return what an error of boto3 means; its messages may hold names and stay out."""
+    """Return what an error means; boto3's messages may hold names and stay out."""
+    if isinstance(error, OutboundError):
+        return classify(error, now)
     exceptions = import_module("botocore.exceptions")
     kind = type(error).__name__
     if isinstance(error, exceptions.ClientError):
@@ -160,29 +163,12 @@ def _verdict(error: Exception, now: float) -> Verdict:
         return Permanent(Reason.CLIENT_ERROR, kind)
     if "Credential" in kind or "Token" in kind:
         return Retry(Reason.AUTH_ERROR, kind)
-    timed = Reason.DEADLINE if "Timeout" in kind else Reason.OTHER
-    return Retry(timed, kind, ambiguous=kind not in _NOT_SENT)
+    return Retry(Reason.OTHER, kind)
 
 
 @lru_cache(maxsize=64)
-def _client(service: str, limits: Limits, account: Account, access: str, secret: str) -> Any:
-    """Make a client that tries once: trying again is the delivery's, with its own memory."""
-    for name in _LIBRARY_LOGGERS:
-        logging.getLogger(name).setLevel(logging.WARNING)
-    config = import_module("botocore.config").Config(
-        connect_timeout=limits.connect,
-        read_timeout=limits.read,
-        retries={"total_max_attempts": 1, "mode": "standard"},
-        user_agent_appid="synap-hooks",
-    )
-    session = import_module("boto3").Session(
-        aws_access_key_id=access or None,
-        aws_secret_access_key=secret or None,
-        profile_name=account.profile or None,
-    )
-    return session.client(
-        service,
-        region_name=account.region,
-        endpoint_url=account.endpoint_url or None,
-        config=config,
-    )
+def _client(
+    service: str, outbound: Outbound, region: str, endpoint_url: str, identity: aws.Identity
+) -> Any:
+    session = aws.open_session(outbound, identity)
+    return session.client(service, region_name=region, endpoint_url=endpoint_url or None)

@@ -85,7 +85,7 @@ class Cloudwatch:
 
     def _put(self, chunk: list[dict[str, Any]], call: Call, _: Memory) -> Verdict:
         answer = ask(
-            lambda: self.account_.client("cloudwatch", call.outbound.limits).put_metric_data(
+            lambda: self.account_.client("cloudwatch", call.outbound).put_metric_data(
                 Namespace=self.namespace, MetricData=chunk
             ),
             call.now,

@@ -90,9 +90,7 @@ class Eventbridge:
         """Put one batch; return why to wait if any entry has to."""
         requests = [one.request for one in batch]
         answer = ask(
-            lambda: self.account_.client("events", call.outbound.limits).put_events(
-                Entries=requests
-            ),
+            lambda: self.account_.client("events", call.outbound).put_events(Entries=requests),
             call.now,
         )
         if isinstance(answer, Retry):

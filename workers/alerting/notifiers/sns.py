@@ -58,7 +58,7 @@ class Sns:
         """Publish the message once."""
         request = self.request(notification)
         answer = ask(
-            lambda: self.account_.client("sns", call.outbound.limits).publish(**request), call.now
+            lambda: self.account_.client("sns", call.outbound).publish(**request), call.now
         )
         if isinstance(answer, Retry | Permanent):
             return answer

@@ -6,31 +6,26 @@ Of an error only its code is shown: messages of AWS can repeat what was sent.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, Final, NamedTuple
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
-    ConnectionError,  # noqa: A004 - botocore's name
-    ConnectTimeoutError,
-    HTTPClientError,
     NoCredentialsError,
-    NoRegionError,
     PartialCredentialsError,
-    ReadTimeoutError,
 )
 
-from workers.outbound import callable_url
+from workers import aws
+from workers.outbound import Limits, Outbound, OutboundError, callable_url
+from workers.outbound import Reason as Outcome
 from workers.rotation.errors import PermanentError, PortError, Reason, TransientError
 from workers.section import Section
 
-CONNECT_SECONDS: Final = 3.0
-READ_SECONDS: Final = 8.0
+LIMITS: Final = Limits(connect=3.0, read=8.0, write=8.0, answer_bytes=512 * 1024)
+"""A secret has up to 64 KiB, and as JSON writes it may be several times as long."""
 
 _THROTTLED: Final = frozenset(
     {
@@ -74,20 +69,15 @@ class Account(NamedTuple):
 
     def client(self, service: str) -> Any:
         """Return a client that tries once: the one who calls decides on repeats."""
-        # At DEBUG these write bodies, hence secrets, to whatever listens.
-        for name in ("botocore", "boto3", "urllib3"):
-            logging.getLogger(name).setLevel(logging.WARNING)
-        settings = Config(
-            connect_timeout=CONNECT_SECONDS,
-            read_timeout=READ_SECONDS,
-            retries={"total_max_attempts": 1, "mode": "standard"},
+        return session().client(
+            service, region_name=self.region or None, endpoint_url=self.endpoint_url or None
         )
-        return boto3.client(
-            service,
-            region_name=self.region or None,
-            endpoint_url=self.endpoint_url or None,
-            config=settings,
-        )
+
+
+@cache
+def session() -> Any:
+    """Return the SDK's session of this process: it is slow to load."""
+    return aws.open_session(Outbound(), limits=LIMITS)
 
 
 def read_account(section: Section) -> Account:
@@ -119,8 +109,13 @@ def reading(name: str) -> Iterator[None]:
         yield
     except ClientError as error:
         raise _of_answer(name, error) from None
+    except OutboundError as error:
+        late = error.reason == Outcome.DEADLINE
+        raise TransientError(
+            Reason.TIMEOUT if late else Reason.UNREACHABLE, f"{name}: {error}"
+        ) from None
     except BotoCoreError as error:
-        raise _of_no_answer(name, error) from None
+        raise _of_no_request(name, error) from None
 
 
 def _of_answer(name: str, error: ClientError) -> PortError:
@@ -138,14 +133,8 @@ def _of_answer(name: str, error: ClientError) -> PortError:
     return PermanentError(Reason.INVALID, said)
 
 
-def _of_no_answer(name: str, error: BotoCoreError) -> PortError:
+def _of_no_request(name: str, error: BotoCoreError) -> PortError:
     said = f"{name}: {type(error).__name__}"
     if isinstance(error, (NoCredentialsError, PartialCredentialsError)):
         return PermanentError(Reason.DENIED, said)
-    if isinstance(error, NoRegionError):
-        return PermanentError(Reason.INVALID, said)
-    if isinstance(error, (ReadTimeoutError, ConnectTimeoutError)):
-        return TransientError(Reason.TIMEOUT, said)
-    if isinstance(error, (ConnectionError, HTTPClientError)):
-        return TransientError(Reason.UNREACHABLE, said)
     return PermanentError(Reason.INVALID, said)

@@ -65,13 +65,11 @@ def target(kind: str, text: str, ambient: Ambient | None = None) -> Notifier:
 class Conformance:
     """Inherit, and give the fixtures `make` and `taken` (status and body of a success).
 
-    `READS` says that a success is told by the body as well as by the status, `STATUS_ALONE` that no
-    body of a success is read, `CALLS_AT` how many calls a status takes where it is not one, and
-    `HUGE_CALLS` how many calls 500 alerts take.
+    `READS` says that a success is told by the body as well as by the status, `CALLS_AT` how many
+    calls a status takes where it is not one, and `HUGE_CALLS` how many calls 500 alerts take.
     """
 
     READS: ClassVar[bool] = False
-    STATUS_ALONE: ClassVar[bool] = False
     CALLS_AT: ClassVar[Mapping[int, int]] = {}
     HUGE_CALLS: ClassVar[int] = 1
 
@@ -180,7 +178,7 @@ class Conformance:
 
         verdict = self.tell(make, sink, outbound)
 
-        assert isinstance(verdict, Sent if self.STATUS_ALONE else Retry)
+        assert isinstance(verdict, Retry)
 
     def test_no_secret_shows(
         self, make: Make, sink: Sink, outbound: Outbound, caplog: pytest.LogCaptureFixture

@@ -46,7 +46,6 @@ class TestAlertmanager(Conformance):
     """The kit, and what is Alertmanager's own."""
 
     HUGE_CALLS = 8
-    STATUS_ALONE = False
 
     @pytest.fixture
     def make(self) -> Make:

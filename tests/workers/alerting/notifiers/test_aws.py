@@ -86,8 +86,6 @@ class TestSns(Conformance):
 class TestCloudwatch(Conformance):
     """The kit, for PutMetricData."""
 
-    STATUS_ALONE = True
-
     @pytest.fixture
     def make(self) -> Make:
         """Return how to make one."""

@@ -7,6 +7,8 @@ import pytest
 
 from tests.sink import Answer, Sink
 from tests.workers.rotation.stores.steps import NEW, OLD, configured, promote, put, reason_of, token
+from workers.outbound import BrokenError, UnreachableError
+from workers.outbound import Reason as Outcome
 from workers.rotation.errors import PermanentError, PortError, Reason, TransientError
 from workers.rotation.ports import Store
 
@@ -15,7 +17,7 @@ pytest.importorskip("boto3", reason="boto3 is not installed: pip install 'synap-
 
 from botocore import exceptions
 
-from tests.workers.rotation.cloud import REGION, session, sign_in
+from tests.workers.rotation.cloud import REGION, sign_in
 from workers.rotation.stores import amazon
 
 SLOW = (TransientError, Reason.RATE_LIMITED)
@@ -121,16 +123,13 @@ def test_a_secret_of_another_service_is_refused(sink: Sink, store: Store) -> Non
             id="half",
         ),
         pytest.param(exceptions.NoRegionError(), Reason.INVALID, id="nowhere"),
-        pytest.param(exceptions.ReadTimeoutError(endpoint_url="u"), Reason.TIMEOUT, id="late"),
-        pytest.param(exceptions.ConnectTimeoutError(endpoint_url="u"), Reason.TIMEOUT, id="no-way"),
-        pytest.param(
-            exceptions.ConnectionClosedError(endpoint_url="u"), Reason.UNREACHABLE, id="cut"
-        ),
+        pytest.param(BrokenError("u", Outcome.DEADLINE), Reason.TIMEOUT, id="late"),
+        pytest.param(UnreachableError("u"), Reason.UNREACHABLE, id="no-way"),
         pytest.param(exceptions.ParamValidationError(report=NEW), Reason.INVALID, id="sdk-refuses"),
     ],
 )  # fmt: skip
 def test_no_answer(raised: Exception, reason: Reason) -> None:
-    """What the SDK raises by itself has its name as well, and its text is not shown."""
+    """What is raised where nothing comes back has its name as well, and its text is not shown."""
     with pytest.raises(PortError) as caught, amazon.reading("aws"):
         raise raised
 
@@ -140,7 +139,7 @@ def test_no_answer(raised: Exception, reason: Reason) -> None:
 
 def test_where_to_call_may_be_left_to_the_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a region or an endpoint, the SDK's own settings hold."""
-    monkeypatch.setattr("boto3.DEFAULT_SESSION", session(("key", "secret")))
+    sign_in(monkeypatch, ("key", "secret"))
 
     client = amazon.Account().client("ssm")
 

@@ -1,17 +1,23 @@
 """Target `apprise`: the hundred services that Apprise knows, by its URLs.
 
 Apprise only says whether a message went out, so every failure counts as one that may pass and may
-have arrived. Its calls are its own and not guarded like ours: it is for what nothing else reaches.
+have arrived. Its calls are its own and not guarded like ours: they are made in a process apart,
+which ends in time. It is for what nothing else reaches.
 """
 
 from __future__ import annotations
 
-import logging
-from dataclasses import dataclass
-from importlib import import_module
-from typing import Any, ClassVar, Final
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Final
 
 from workers.alerting.notification import Call, Notification
+from workers.alerting.notifiers import apprise_call
 from workers.alerting.notifiers.ambient import Ambient
 from workers.alerting.notifiers.extras import require
 from workers.alerting.notifiers.steps import short
@@ -21,14 +27,16 @@ from workers.section import Secret, SecretUnreadableError, Section
 
 EXTRA: Final = "apprise"
 
-_LIBRARY_LOGGERS: Final = ("apprise", "urllib3", "requests")
+SECONDS: Final = 20.0
+"""Seconds for a whole call: an attempt ends within its delivery's lease."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Apprise:
-    """Tells one of Apprise's URLs, which holds its secrets."""
+    """Tells one of Apprise's URLs, which holds its secrets; `environment` is all it gets of us."""
 
     url: Secret
+    environment: Mapping[str, str] = field(default_factory=dict)
     send_resolved: bool = False
 
     durable: ClassVar[bool] = True
@@ -45,15 +53,39 @@ class Apprise:
         """Hand the message over."""
         del call
         try:
-            plugin = _plugin(self.url.reveal())
+            url = self.url.reveal()
         except SecretUnreadableError as error:
             return Retry(Reason.OTHER, str(error))
-        if plugin is None:
-            return Permanent(Reason.CLIENT_ERROR, "no URL that Apprise knows")
-        said = plugin.notify(
-            title=headline(notification), body=text(notification), notify_type=kind(notification)
+        message = {
+            "url": url,
+            "title": headline(notification),
+            "body": text(notification),
+            "kind": kind(notification),
+        }
+        return hand_over(json.dumps(message).encode(), self.environment)
+
+
+def hand_over(
+    message: bytes, environment: Mapping[str, str], *, seconds: float = SECONDS
+) -> Verdict:
+    """Have a message told by a process of its own, which is killed when its time is over."""
+    try:
+        done = subprocess.run(  # noqa: S603 - our own file, with this interpreter
+            [sys.executable, "-I", str(Path(apprise_call.__file__))],
+            input=message,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=seconds,
+            check=False,
         )
-        return Sent() if said else Retry(Reason.OTHER, "Apprise could not tell it", ambiguous=True)
+    except subprocess.TimeoutExpired:
+        return Retry(Reason.DEADLINE, "Apprise came to no end in time", ambiguous=True)
+    if done.returncode == apprise_call.TOLD:
+        return Sent()
+    if done.returncode == apprise_call.UNKNOWN:
+        return Permanent(Reason.CLIENT_ERROR, "no URL that Apprise knows")
+    return Retry(Reason.OTHER, "Apprise could not tell it", ambiguous=True)
 
 
 def kind(notification: Notification) -> str:
@@ -61,16 +93,6 @@ def kind(notification: Notification) -> str:
     if not notification.firing:
         return "success"
     return "failure" if rank(severity(shown(notification))) <= rank("error") else "warning"
-
-
-def _plugin(url: str) -> Any:
-    """Return Apprise's own client of one URL; None if it knows none."""
-    for name in _LIBRARY_LOGGERS:
-        # Apprise writes what it sends and where.
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    apprise = import_module("apprise")
-    asset = apprise.AppriseAsset(app_id="synap-hooks", app_desc="synap-hooks", async_mode=False)
-    return apprise.Apprise.instantiate(url, asset=asset, suppress_exceptions=True)
 
 
 def read(section: Section, _: Ambient) -> Apprise:
@@ -81,4 +103,8 @@ def read(section: Section, _: Ambient) -> Apprise:
         section.problem("one of url or url_file must be configured")
     elif url.value is not None and "://" not in url.reveal():
         section.problem("url is none of Apprise's: scheme://…", "url")
-    return Apprise(url=url or Secret(), send_resolved=section.flag("send_resolved", default=False))
+    return Apprise(
+        url=url or Secret(),
+        environment={"PATH": os.defpath, **section.table("environment")},
+        send_resolved=section.flag("send_resolved", default=False),
+    )

@@ -19,6 +19,7 @@ from typing import ClassVar, Final
 from workers.alerting.notification import Call, Notification
 from workers.alerting.notifiers.ambient import Ambient
 from workers.alerting.notifiers.letter import Letter, compose
+from workers.alerting.notifiers.smtp import EncryptedSession, Session
 from workers.alerting.notifiers.steps import Progress
 from workers.outbound import Limits, Permanent, Reason, Retry, Sent, Verdict
 from workers.section import Secret, SecretUnreadableError, Section
@@ -115,14 +116,11 @@ class Email:
     def _session(self, limits: Limits) -> Iterator[smtplib.SMTP]:
         """Yield a session that is encrypted and logged in; its end is not waited for."""
         context = ssl.create_default_context(cafile=self.ca_file)
-        patience = limits.read
-        session: smtplib.SMTP
+        session: Session
         if self.implicit_tls:
-            session = smtplib.SMTP_SSL(
-                self.host, self.port, self.hello, timeout=patience, context=context
-            )
+            session = EncryptedSession(self.host, self.port, self.hello, limits, context=context)
         else:
-            session = smtplib.SMTP(self.host, self.port, self.hello, timeout=patience)
+            session = Session(self.host, self.port, self.hello, limits)
         try:
             session.ehlo_or_helo_if_needed()
             if self.require_tls and not self.implicit_tls:
@@ -159,7 +157,7 @@ def _log_in(session: smtplib.SMTP, username: str, password: str) -> None:
 def _check(reply: tuple[int, bytes]) -> None:
     """Raise what smtplib would, for a reply that is no success."""
     code, said = reply
-    if code >= 400:  # noqa: PLR2004 - where SMTP's refusals begin
+    if not 200 <= code < 400:  # noqa: PLR2004 - where SMTP's refusals begin
         raise smtplib.SMTPResponseException(code, said)
 
 
@@ -178,16 +176,22 @@ def _verdict(error: Exception, *, handed: bool) -> Retry | Permanent:
     if isinstance(error, smtplib.SMTPNotSupportedError):
         return Permanent(Reason.AUTH_ERROR, "the server offers no AUTH that fits")
     if isinstance(error, smtplib.SMTPResponseException):
-        code, detail = error.smtp_code, f"status {error.smtp_code}"
-        if code < _PERMANENT:
-            return Retry(Reason.SERVER_ERROR, detail)
-        if code in _AUTH:
-            return Permanent(Reason.AUTH_ERROR, detail)
-        return Permanent(Reason.TOO_LARGE if code == _TOO_LARGE else Reason.CLIENT_ERROR, detail)
+        return _reply_verdict(error.smtp_code, handed=handed)
     # smtplib hides a time-out behind an error of its own.
     timed = isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError)
     reason = Reason.DEADLINE if timed else Reason.OTHER
     return Retry(reason, type(error).__name__, ambiguous=handed)
+
+
+def _reply_verdict(code: int, *, handed: bool) -> Retry | Permanent:
+    if code < 0:  # smtplib's word for what is no reply
+        return Retry(Reason.OTHER, "unreadable answer", ambiguous=handed)
+    detail = f"status {code}"
+    if code < _PERMANENT:
+        return Retry(Reason.SERVER_ERROR, detail)
+    if code in _AUTH:
+        return Permanent(Reason.AUTH_ERROR, detail)
+    return Permanent(Reason.TOO_LARGE if code == _TOO_LARGE else Reason.CLIENT_ERROR, detail)
 
 
 def read(section: Section, _: Ambient) -> Email:

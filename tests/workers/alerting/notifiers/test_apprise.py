@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import time
+
 import orjson
 import pytest
 
@@ -9,13 +13,11 @@ from tests.build import NOW, make_alert
 from tests.sink import Sink
 from tests.workers.alerting.notifiers.conformance import CANARY, call, gone, notification, target
 from workers.alerting.notification import Why
-from workers.alerting.notifiers.apprise import Apprise, kind
+from workers.alerting.notifiers.apprise import Apprise, hand_over, kind
+from workers.alerting.notifiers.apprise_call import _plugin
 from workers.alerting.notifiers.extras import require
 from workers.outbound import Outbound, Permanent, Reason, Retry, Sent
 from workers.section import DocumentError, Findings, Section
-
-# Apprise looks for a module that newer Pythons no longer have.
-pytestmark = pytest.mark.filterwarnings("ignore:'imghdr'")
 
 
 def one(sink: Sink) -> Apprise:
@@ -52,6 +54,46 @@ def test_no_secret_shows(sink: Sink, outbound: Outbound, caplog: pytest.LogCaptu
         made.notify(notification(), call(outbound))
 
     assert CANARY not in repr(made) + made.account + caplog.text
+
+
+def test_a_call_without_end_is_ended(sink: Sink) -> None:
+    """The whole call has a time, whatever the plugin does in it."""
+    sink.answer(hang=30)
+    message = {"url": f"json://127.0.0.1:{sink.port}/", "title": "t", "body": "b", "kind": "info"}
+    began = time.monotonic()
+
+    verdict = hand_over(json.dumps(message).encode(), {}, seconds=3)
+
+    assert verdict == Retry(Reason.DEADLINE, "Apprise came to no end in time", ambiguous=True)
+    assert time.monotonic() - began < 10
+
+
+def test_a_redirect_is_not_followed(sink: Sink, outbound: Outbound) -> None:
+    """A message is for the place that was configured."""
+    sink.answer(307, headers={"Location": f"{sink.url}/elsewhere"})
+
+    one(sink).notify(notification(), call(outbound))
+
+    assert [seen.path for seen in sink.seen] == [f"/{CANARY}"]
+
+
+@pytest.mark.filterwarnings("ignore:'imghdr'")  # newer Pythons no longer have it
+def test_a_url_cannot_loosen_the_guard() -> None:
+    """Neither a URL's own time-outs nor its wish not to verify TLS hold."""
+    plugin = _plugin("jsons://x.example/?cto=900&rto=900&verify=no&redirect=yes")
+
+    assert plugin.request_timeout == (3.0, 10.0)
+    assert (plugin.verify_certificate, plugin.redirects) == (True, False)
+
+
+def test_the_process_knows_nothing_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a plugin does, only what the configuration names is within its reach."""
+    monkeypatch.setenv("SYNAP_WEBHOOK_SECRET", CANARY)
+
+    made = target("apprise", "{url: 'json://x', environment: {https_proxy: 'http://p.example'}}")
+
+    assert isinstance(made, Apprise)
+    assert made.environment == {"PATH": os.defpath, "https_proxy": "http://p.example"}
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from rq.serializers import JSONSerializer
 from rq.utils import now as rq_now
 from rq.utils import utcformat
 
+from receiver import sentinel
 from receiver.event import CONFIG_APPLIED, CREDENTIAL_EXPIRING, KINDS, UNKNOWN, quoted
 from receiver.settings import CommonSettings
 
@@ -244,19 +245,28 @@ def accept_script() -> str:
 
 def connect(settings: CommonSettings) -> Redis:
     """Return a blocking client; it connects at first use."""
-    return Redis.from_url(settings.redis_url.get_secret_value(), **_client_options())
+    url = settings.redis_url.get_secret_value()
+    if url.startswith(sentinel.SCHEMES):
+        return sentinel.client(url, _client_options())
+    return Redis.from_url(url, **_client_options())
 
 
 def connect_async(settings: CommonSettings) -> AsyncRedis:
     """Return an asyncio client; it connects at first use."""
     # The intake bounds each of its calls as a whole; a time-out per read would cost a task each.
     options = _client_options() | {"retry": None, "socket_timeout": None}
-    return AsyncRedis.from_url(settings.redis_url.get_secret_value(), **options)
+    url = settings.redis_url.get_secret_value()
+    if url.startswith(sentinel.SCHEMES):
+        return sentinel.async_client(url, options)
+    return AsyncRedis.from_url(url, **options)
 
 
 def server_name(settings: CommonSettings) -> str:
     """Return the server's address without user or password, for logs."""
-    parts = urlsplit(settings.redis_url.get_secret_value())
+    url = settings.redis_url.get_secret_value()
+    if url.startswith(sentinel.SCHEMES):
+        return sentinel.parse(url).name
+    parts = urlsplit(url)
     where = parts.hostname or parts.path
     return f"{parts.scheme}://{where}" + (f":{parts.port}" if parts.port else "")
 

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, SecretStr
 
+from receiver import sentinel
+
 LINK: Final = re.compile(r"(tcp|udp|sctp)://")
 """What Kubernetes puts into `<SERVICE>_PORT` for each Service of a namespace."""
 
@@ -88,11 +90,15 @@ def redis_url(value: Any) -> Any:
     """Return a Redis URL unchanged.
 
     Raises:
-        ValueError: another scheme than redis, rediss or unix.
+        ValueError: another scheme than redis, rediss or unix, or Sentinels that are not complete.
     """
     text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
-    if not text.startswith(("redis://", "rediss://", "unix://")):
-        raise ValueError("must be a Redis URL: redis://host:6379/0, rediss://… or unix://…")
+    if text.startswith(sentinel.SCHEMES):
+        sentinel.parse(text)
+    elif not text.startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError(
+            "must be a Redis URL: redis://host:6379/0, rediss://…, unix://…, or redis+sentinel://…"
+        )
     return value
 
 

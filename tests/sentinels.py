@@ -6,6 +6,7 @@ The Sentinels are the same program as the server, so whatever starts a Redis sta
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -36,9 +37,11 @@ def start_replica(
 
 
 class Sentinel:
-    """One Sentinel on a free port; it watches a primary with two others."""
+    """One Sentinel on a free port; with others it watches the primary on another one."""
 
-    def __init__(self, primary: RedisServer, *, binary: str | None, config: Sequence[str]) -> None:
+    def __init__(
+        self, primary: int | None, *, binary: str | None = None, config: Sequence[str] = ()
+    ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="sh-", dir="/tmp"))
         self.port = free_port()
         file = self.folder / "sentinel.conf"
@@ -46,7 +49,7 @@ class Sentinel:
             f"port {self.port}",
             f'dir "{self.folder}"',
             f'logfile "{self.folder}/sentinel.log"',
-            f"sentinel monitor {MASTER} 127.0.0.1 {primary.port} 2",
+            f"sentinel monitor {MASTER} 127.0.0.1 {primary} 2",
             f"sentinel down-after-milliseconds {MASTER} {DOWN_AFTER}",
             f"sentinel failover-timeout {MASTER} 3000",
             *config,
@@ -60,6 +63,15 @@ class Sentinel:
             preexec_fn=end_with_parent,  # noqa: PLW1509 - prctl alone
         )
         wait_for(lambda: listening(self.port), what="a Sentinel")
+
+    def command(self, *words: str) -> None:
+        """Tell it something about the primary."""
+        with redis_py.Redis(port=self.port) as client:
+            client.execute_command("SENTINEL", *words)
+
+    def pause(self) -> None:
+        """Stop it from answering, its port left open."""
+        self.process.send_signal(signal.SIGSTOP)
 
     def state(self, **options: Any) -> dict[str, Any]:
         """Return what it knows of the primary."""
@@ -84,7 +96,7 @@ class Quorum:
         self.replicas = [
             start_replica(self.primary, binary=binary, config=config) for _ in range(replicas)
         ]
-        self.sentinels = [Sentinel(self.primary, binary=binary, config=()) for _ in range(3)]
+        self.sentinels = [Sentinel(self.primary.port, binary=binary) for _ in range(3)]
         wait_for(self._complete, what="three Sentinels to know each other")
 
     @property

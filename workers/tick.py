@@ -53,9 +53,14 @@ class Lease:
 
     def hold(self) -> bool:
         """Renew the lease or take a free one; say whether it is held."""
-        if self._renew(keys=[self._name], args=[self._token, self._milliseconds]):
-            return True
-        return bool(self._redis.set(self._name, self._token, nx=True, px=self._milliseconds))
+        try:
+            if self._renew(keys=[self._name], args=[self._token, self._milliseconds]):
+                return True
+            return bool(self._redis.set(self._name, self._token, nx=True, px=self._milliseconds))
+        except RedisError:
+            # a server that refuses may have become a replica: its name leads elsewhere by now
+            self._redis.connection_pool.disconnect()
+            raise
 
     def release(self) -> None:
         """Give the lease back, if it is still held."""

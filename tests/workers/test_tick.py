@@ -12,6 +12,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from redis import Redis
 from redis.backoff import NoBackoff
+from redis.exceptions import ReadOnlyError
 from redis.retry import Retry
 from structlog.testing import capture_logs
 
@@ -254,6 +255,21 @@ def test_tick_survives_redis(mortal: RedisServer, metrics: WorkerMetrics, clock:
         "tick.took_over",
     ]
     client.close()
+
+
+def test_a_server_that_became_a_replica_is_left(redis: Redis) -> None:
+    """A tick whose server takes no writes any more looks again where its name leads."""
+    lease = Lease(redis, NAME, seconds=1.0)
+    before = redis.client_id()
+    redis.replicaof("127.0.0.1", 1)
+    try:
+        with pytest.raises(ReadOnlyError):
+            lease.hold()
+        after = redis.client_id()
+    finally:
+        redis.replicaof("NO", "ONE")
+
+    assert after != before
 
 
 def test_stop_without_redis_is_quiet(metrics: WorkerMetrics, clock: Clock) -> None:

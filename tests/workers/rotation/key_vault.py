@@ -7,8 +7,6 @@ in: the credential of a test hands out a token that the fake knows.
 
 from __future__ import annotations
 
-import datetime as dt
-import ipaddress
 import json
 import ssl
 import threading
@@ -22,11 +20,8 @@ from urllib.parse import urlsplit
 
 from azure.core.credentials import AccessToken
 from azure.keyvault.secrets import SecretClient
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
+from tests.certificate import write_certificate
 from workers.rotation.stores.azure import OPTIONS
 
 CHALLENGE = (
@@ -62,7 +57,7 @@ class KeyVault:
         self.trouble: tuple[int, dict[str, str]] | None = None
         self.authority = folder / "vault.pem"
         key = folder / "vault.key"
-        _certificate(self.authority, key)
+        write_certificate(self.authority, key)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -176,31 +171,3 @@ def _handler(vault: KeyVault) -> type[BaseHTTPRequestHandler]:
         do_GET = do_PUT = do_PATCH = handle_any  # noqa: N815 - http.server's
 
     return Handler
-
-
-def _certificate(path: Path, key_path: Path) -> None:
-    """Write a certificate for 127.0.0.1 that is its own authority, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = dt.datetime.now(dt.UTC)
-    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(hours=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    path.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    key_path.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )

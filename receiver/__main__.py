@@ -10,7 +10,8 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator, Mapping
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 import prometheus_client
 import structlog
@@ -22,7 +23,7 @@ from receiver import logs
 from receiver.errors import SettingsError
 from receiver.settings import ReceiverSettings, load
 from receiver.web.app import Edge, create_edge
-from receiver.web.protocol import CorkedProtocol
+from receiver.web.protocol import WholeProtocol
 
 EXIT_SETTINGS: Final = 2
 
@@ -70,7 +71,8 @@ async def _serve(
     told = asyncio.get_running_loop().create_future()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, _tell, told, number)
-    front, back = _server(edge.app), _server(edge.admin)
+    whole = partial(WholeProtocol, edge.webhook, settings.max_body_bytes)
+    front, back = _server(edge.app, http=whole), _server(edge.admin)
     async with edge.running():
         _calm_collector()
         serving = asyncio.create_task(front.serve([public]))
@@ -104,11 +106,11 @@ def _tell(told: asyncio.Future[int], number: int) -> None:
         told.set_result(number)
 
 
-def _server(app: ASGIApp) -> Server:
+def _server(app: ASGIApp, *, http: Any = "httptools") -> Server:
     return Server(
         uvicorn.Config(
             app,
-            http=CorkedProtocol,
+            http=http,
             ws="none",
             lifespan="off",
             log_config=None,

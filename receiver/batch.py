@@ -22,7 +22,7 @@ from receiver.broker import (
     script_args,
 )
 from receiver.errors import Flaw
-from receiver.event import Event, body_digest, kind_of, safe_key, to_wire
+from receiver.event import Event, body_digest, kind_of, moment, safe_key, to_wire
 
 QUARANTINE_RECORDS: Final = 10_000
 QUARANTINE_BODIES: Final = 1_000
@@ -53,6 +53,14 @@ class Outcome(StrEnum):
 _ANSWERS: Final = (Outcome.QUARANTINED, Outcome.ACCEPTED, Outcome.DUPLICATE, Outcome.CONFLICT)
 
 
+class _Lane(NamedTuple):
+    """The events of a kind: their job's id and members, and their (time, key) for the index."""
+
+    job_id: str
+    members: list[str]
+    scored: list[str]
+
+
 class Batch:
     """Submissions, each identity entered once, and the script's arguments for them.
 
@@ -65,10 +73,10 @@ class Batch:
     def __init__(self, keys: Keys, submissions: Sequence[Submission], *, now: float) -> None:
         self._prefix = keys.prefix
         self._record_key, self._body_key = keys.event(""), keys.body("")
-        self._now = now
+        self._now = moment(now)
         self._digests: dict[str, str] = {}
         self._events: list[Any] = []
-        self._kinds: dict[str, list[Any]] = {}
+        self._lanes: dict[str, _Lane] = {}
         self._jobs: dict[str, tuple[str, list[str]]] = {}
         self._rubbish: dict[str, Submission] = {}
         self._repeated: dict[int, Outcome] = {}
@@ -77,14 +85,14 @@ class Batch:
 
     def arguments(self) -> list[Any]:
         """Return the script's arguments."""
-        args: list[Any] = [self._prefix, f"{self._now:.3f}", queues_key(), len(self._jobs)]
+        args: list[Any] = [self._prefix, self._now, queues_key(), len(self._jobs)]
         for queue, (job_id, members) in self._jobs.items():
             args += script_args(job_fields(PROCESS_EVENTS, [members], queue=queue, job_id=job_id))
         args.append(len(self._digests))
         args += self._events
-        args.append(len(self._kinds))
-        for kind, scored in self._kinds.items():
-            args += (kind, len(scored) // 2, *scored)
+        args.append(len(self._lanes))
+        for kind, lane in self._lanes.items():
+            args += (kind, len(lane.scored) // 2, *lane.scored)
         args.append(len(self._rubbish))
         for key, item in self._rubbish.items():
             args += _describe_rubbish(key, item)
@@ -127,22 +135,25 @@ class Batch:
             return key
         self._digests[key] = digest
         kind = kind_of(event.type)
-        job_id, members = self._job(QUEUE_OF[kind])
-        members.append(key)
-        self._kinds.setdefault(kind, []).extend((received_at, key))
+        lane = self._lanes.get(kind) or self._open_lane(kind)
+        arrival = moment(received_at)
+        lane.members.append(key)
+        lane.scored.extend((arrival, key))
         self._events += (
             self._record_key + key,
-            new_record(digest, kind, received_at, label, job_id, self._now),
+            new_record(digest, kind, arrival, label, lane.job_id, self._now),
             self._body_key + key,
-            to_wire(raw, endpoint=endpoint, received_at=received_at),
+            to_wire(raw, endpoint=endpoint, received_at=arrival),
         )
         return key
 
-    def _job(self, queue: str) -> tuple[str, list[str]]:
-        job = self._jobs.get(queue)
-        if job is None:
-            job = self._jobs[queue] = (f"batch-{uuid4().hex}", [])
-        return job
+    def _open_lane(self, kind: str) -> _Lane:
+        """Make room for a kind; those of one queue share its job."""
+        queue = QUEUE_OF[kind]
+        if queue not in self._jobs:
+            self._jobs[queue] = (f"batch-{uuid4().hex}", [])
+        lane = self._lanes[kind] = _Lane(*self._jobs[queue], [])
+        return lane
 
 
 def quarantine_key(endpoint: str, raw: bytes) -> str:
@@ -157,7 +168,7 @@ def _describe_rubbish(key: str, item: Submission) -> tuple[Any, ...]:
         item.endpoint,
         item.flaw.value,
         hashlib.sha256(item.raw).digest(),
-        f"{item.received_at:.3f}",
+        moment(item.received_at),
         item.label,
         item.raw,
     )

@@ -120,20 +120,21 @@ def parse(raw: bytes, *, endpoint: str, received_at: float) -> Event:
     )
 
 
-def to_wire(raw: bytes, *, endpoint: str, received_at: float) -> bytes:
+def moment(seconds: float) -> str:
+    """Return Unix seconds as everything that is stored has them: to the millisecond."""
+    return f"{seconds:.3f}"
+
+
+def to_wire(raw: bytes, *, endpoint: str, received_at: str) -> bytes:
     """Return the stored form: a versioned JSON object that holds the body verbatim.
 
     Args:
         raw: a body that `parse` accepted, hence valid JSON.
         endpoint: the name of the endpoint that received it.
-        received_at: Unix seconds; kept to the millisecond.
+        received_at: from `moment`.
     """
-    return b'{"v":%d,"endpoint":%b,"received_at":%.3f,"body":%b}' % (
-        WIRE_VERSION,
-        quoted(endpoint).encode(),
-        received_at,
-        raw,
-    )
+    head = f'{{"v":{WIRE_VERSION},"endpoint":{quoted(endpoint)},"received_at":{received_at},"body":'
+    return b"%b%b}" % (head.encode(), raw)
 
 
 @lru_cache(maxsize=1024)

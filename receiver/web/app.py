@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Any
 
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
-from starlette.routing import BaseRoute, Route, Router
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.routing import Route, Router
 
 from receiver.broker import connect_async
 from receiver.intake import CommitReport, Intake
@@ -23,9 +21,7 @@ from receiver.settings import ReceiverSettings
 from receiver.web.health import Health, create_admin
 from receiver.web.journal import Journal
 from receiver.web.limits import BodyReader, Limits
-from receiver.web.webhook import Commits, NotFound, Webhook
-
-PATH = "/webhooks/synap"
+from receiver.web.webhook import DEFAULT_PATH, Commits, NotFound, Webhook
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +29,11 @@ class Edge:
     """The receiver, composed: two applications and what starts and stops with them.
 
     `app` runs the edge by itself under any ASGI server with lifespan support; a server without
-    it enters `running` around serving.
+    it enters `running` around serving. `webhook` takes whole deliveries without ASGI.
     """
 
     app: Router
+    webhook: Webhook
     admin: Starlette
     health: Health
     running: Callable[[], contextlib.AbstractAsyncContextManager[None]]
@@ -77,25 +74,25 @@ def create_edge(
             await intake.stop()
             await redis.aclose()
 
-    app = create_app(settings, keyring, intake, metrics, lines, clock=clock, running=running)
-    return Edge(app, create_admin(health, intake, metrics), health, running)
+    journal = Journal(metrics, lines, clock=clock)
+    webhook = create_webhook(settings, keyring, intake, metrics, journal, clock=clock)
+    app = create_app(webhook, journal, running=running)
+    return Edge(app, webhook, create_admin(health, intake, metrics), health, running)
 
 
-def create_app(
+def create_webhook(
     settings: ReceiverSettings,
     keyring: Keyring,
     commits: Commits,
     metrics: Metrics,
-    lines: Lines,
+    journal: Journal,
     *,
     clock: Callable[[], float] = time.time,
-    running: Callable[[], contextlib.AbstractAsyncContextManager[None]] = contextlib.nullcontext,
-) -> Router:
-    """Compose the public application around something that commits."""
+) -> Webhook:
+    """Compose the webhook around something that commits."""
     reader = BodyReader(Limits(settings.max_body_bytes, settings.body_timeout))
     metrics.body_bytes_pending.set_function(lambda: reader.pending_bytes)
-    journal = Journal(metrics, lines, clock=clock)
-    webhook = Webhook(
+    return Webhook(
         keyring,
         commits,
         reader,
@@ -103,30 +100,25 @@ def create_app(
         freshness_window=settings.freshness_window,
         clock=clock,
     )
-    # A router is an application by itself; Starlette's two error middlewares around it would cost
-    # a fifth of each request, to catch what these three never raise.
-    return Doorstep(
-        webhook,
-        [Route(PATH, webhook), Route(PATH + "/{endpoint}", webhook)],
+
+
+def create_app(
+    webhook: Webhook,
+    journal: Journal,
+    *,
+    running: Callable[[], contextlib.AbstractAsyncContextManager[None]] = contextlib.nullcontext,
+) -> Router:
+    """Compose the public application.
+
+    A router is an application by itself; Starlette's two error middlewares around it would catch
+    what these routes never raise.
+    """
+    return Router(
+        [Route(DEFAULT_PATH, webhook), Route(DEFAULT_PATH + "/{endpoint}", webhook)],
         redirect_slashes=False,
         default=NotFound(journal),
         lifespan=lambda _: running(),
     )
-
-
-class Doorstep(Router):
-    """A router that knows its busiest path by heart: matching it costs as much as verifying."""
-
-    def __init__(self, busiest: ASGIApp, routes: Sequence[BaseRoute], **options: Any) -> None:
-        super().__init__(routes, **options)
-        self._busiest = busiest
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand on a request."""
-        if scope["type"] == "http" and scope["path"] == PATH:
-            await self._busiest(scope, receive, send)
-        else:
-            await super().__call__(scope, receive, send)
 
 
 def commit_observer(metrics: Metrics) -> Callable[[CommitReport], None]:

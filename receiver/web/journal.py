@@ -21,11 +21,16 @@ MAX_ID_CHARS: Final = 128
 
 
 class Entry:
-    """What is known about a request by the time it is answered; `seconds` since its headers."""
+    """What is known about a request by the time it is answered.
 
-    __slots__ = ("answer", "endpoint", "event", "flaw", "label", "seconds", "size")
+    Args:
+        began: when its headers were there, by the performance counter; `seconds` count from then.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("answer", "began", "endpoint", "event", "flaw", "label", "seconds", "size")
+
+    def __init__(self, began: float) -> None:
+        self.began = began
         self.answer: Answer = INTERNAL_ERROR
         self.endpoint: str | None = None
         self.label: str | None = None

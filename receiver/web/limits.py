@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Coroutine, Generator
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from starlette.types import Message, Receive
+from starlette.types import Receive
 
 from receiver.errors import Offence, RequestError, Shortage, UnavailableError
 
@@ -25,73 +24,11 @@ class Limits(NamedTuple):
     pending_bytes: int = PENDING_BYTES
 
 
-class Deadlines:
-    """Interrupts tasks that take too long, with one timer for all of them.
-
-    All deadlines are equally long, so that the oldest entry is always the first: entering and
-    leaving is a dict operation, where a time-out of its own for each request costs microseconds.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._running: dict[asyncio.Task[object], float] = {}
-        self._overdue: set[asyncio.Task[object]] = set()
-        self._armed = False
-
-    def enter(self, task: asyncio.Task[object]) -> None:
-        """Start the clock of `task`."""
-        loop = task.get_loop()
-        self._running[task] = loop.time() + self._seconds
-        if not self._armed:
-            self._armed = True
-            loop.call_later(self._seconds, self._sweep, loop)
-
-    def leave(self, task: asyncio.Task[object]) -> None:
-        """Stop the clock of `task`."""
-        self._running.pop(task, None)
-
-    def expired(self, task: asyncio.Task[object]) -> bool:
-        """Say, once, whether the cancellation that `task` just saw came from here."""
-        if task not in self._overdue:
-            return False
-        self._overdue.discard(task)
-        task.uncancel()
-        return True
-
-    def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
-        now = loop.time()
-        for task, deadline in list(self._running.items()):
-            if deadline > now:
-                loop.call_at(deadline, self._sweep, loop)
-                return
-            del self._running[task]
-            self._overdue.add(task)
-            task.cancel()
-        self._armed = False
-
-
-class _Resumed:
-    """An awaitable that goes on where the first step of another one stopped."""
-
-    def __init__(self, waiting: Generator[Any, None, Message], pending: Any) -> None:
-        self._waiting = waiting
-        self._pending = pending
-
-    def __await__(self) -> Generator[Any, None, Message]:
-        try:
-            yield self._pending
-        except BaseException as error:  # whatever it is, it is meant for the other
-            self._waiting.throw(error)
-            raise
-        return (yield from self._waiting)
-
-
 class BodyReader:
     """Reads bodies within the limits."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._deadlines = Deadlines(limits.body_timeout)
         self.pending_bytes = 0
 
     async def read(self, receive: Receive, declared: int | None) -> bytes:
@@ -107,46 +44,20 @@ class BodyReader:
         """
         if declared is not None and declared > self._limits.max_body_bytes:
             raise RequestError(Offence.BODY_TOO_LARGE)
-        waiting = receive().__await__()
         try:
-            pending = next(waiting)
-        except StopIteration as arrived:
-            # The body came with its headers, as nearly every one does: there is nothing to time.
-            message: Message = arrived.value
-            if message["type"] == "http.request" and not message.get("more_body", False):
-                return self._bounded(message.get("body", b""))
-            return await self._timed(self._rest(receive, message))
-        return await self._timed(self._rest_after(receive, _Resumed(waiting, pending)))
+            async with asyncio.timeout(self._limits.body_timeout):
+                return await self._whole(receive)
+        except TimeoutError:
+            raise RequestError(Offence.BODY_TIMEOUT) from None
 
-    async def _timed(self, reading: Coroutine[Any, Any, bytes]) -> bytes:
-        """Read on under a deadline."""
-        task = asyncio.current_task()
-        assert task is not None
-        self._deadlines.enter(task)
-        try:
-            return await reading
-        except asyncio.CancelledError:
-            if self._deadlines.expired(task):
-                raise RequestError(Offence.BODY_TIMEOUT) from None
-            raise
-        finally:
-            self._deadlines.leave(task)
-
-    async def _rest_after(self, receive: Receive, first: Awaitable[Message]) -> bytes:
-        return await self._rest(receive, await first)
-
-    def _bounded(self, body: bytes) -> bytes:
-        if len(body) > self._limits.max_body_bytes:
-            raise RequestError(Offence.BODY_TOO_LARGE)
-        return body
-
-    async def _rest(self, receive: Receive, message: Message) -> bytes:
-        """Read on, holding a share of the common budget for what has come."""
+    async def _whole(self, receive: Receive) -> bytes:
+        """Read all parts, holding a share of the common budget for what has come."""
         held = 0
         parts: list[bytes] = []
         size = 0
         try:
             while True:
+                message = await receive()
                 if message["type"] != "http.request":
                     raise RequestError(Offence.DISCONNECTED)
                 part: bytes = message.get("body", b"")
@@ -157,7 +68,6 @@ class BodyReader:
                 parts.append(part)
                 if not message.get("more_body", False):
                     return b"".join(parts)
-                message = await receive()
         finally:
             self.pending_bytes -= held
 

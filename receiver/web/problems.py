@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Final
 
 import orjson
@@ -18,12 +19,17 @@ RETRY_AFTER: Final = 30
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answer:
-    """A rendered answer: the two ASGI messages, and how it is counted and logged."""
+    """A rendered answer: as two ASGI messages and as bytes, and how it is counted and logged.
+
+    Between the bytes of `head` and `rest` the server has room for headers of its own.
+    """
 
     status: int
     reason: str
     start: Message
     body: Message
+    head: bytes
+    rest: bytes
 
 
 def _render(
@@ -41,6 +47,8 @@ def _render(
         str(reason),
         {"type": "http.response.start", "status": status, "headers": lines},
         {"type": "http.response.body", "body": body, "more_body": False},
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode(),
+        b"".join([b"%b: %b\r\n" % line for line in lines]) + b"\r\n" + body,
     )
 
 
@@ -73,7 +81,9 @@ BODY_TIMEOUT: Final = _refuse(
     "The body came too slowly.",
     {b"connection": b"close"},
 )
-DISCONNECTED: Final = Answer(ANSWERS[Offence.DISCONNECTED], Offence.DISCONNECTED.value, {}, {})
+DISCONNECTED: Final = Answer(
+    ANSWERS[Offence.DISCONNECTED], Offence.DISCONNECTED.value, {}, {}, b"", b""
+)
 """Never sent: the client left before it could be answered."""
 
 

@@ -1,53 +1,204 @@
-"""uvicorn's HTTP protocol, with one system call for each answer instead of two.
+"""uvicorn's HTTP protocol, with a short way for a delivery that arrives in one piece.
 
-uvicorn writes an answer's head and its body apart, and each write to the transport is a system
-call: with small answers they are a tenth of what a request costs.
+Nearly every delivery does: its head and its body are in what one read returns. To such a request
+a task, a scope and a handful of ASGI messages add nothing but their cost, which is more than that
+of everything else that happens here. Whatever is not whole, plain and alone on its connection
+takes the long way: uvicorn's own, to the ASGI application.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any, cast
+import re
+import time
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from receiver.web.problems import Answer
+from receiver.web.webhook import DEFAULT_PATH, Webhook, scan
 
-class CorkedTransport:
-    """A transport that sends what is written within one turn of the event loop at once."""
-
-    __slots__ = ("_loop", "_parts", "_transport")
-
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport = transport
-        self._loop = loop
-        self._parts: list[bytes] = []
-
-    def write(self, data: bytes) -> None:
-        """Take bytes to send; they leave before the loop waits again."""
-        if not self._parts:
-            self._loop.call_soon(self.flush)
-        self._parts.append(data)
-
-    def flush(self) -> None:
-        """Send what was taken."""
-        if self._parts:
-            data = b"".join(self._parts)
-            self._parts.clear()
-            self._transport.write(data)
-
-    def close(self) -> None:
-        """Send what was taken, then close."""
-        self.flush()
-        self._transport.close()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
+_URL: Final = re.compile(re.escape(DEFAULT_PATH.encode()) + rb"(?:/([A-Za-z0-9._-]+))?")
+"""Paths that are taken as they stand: no query, nothing escaped."""
 
 
-class CorkedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol over a corked transport."""
+class _Whole(NamedTuple):
+    """A delivery whose body is on its way; `began` is a reading of the performance counter."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take a new connection."""
-        corked = CorkedTransport(transport, self.loop)
-        super().connection_made(cast("asyncio.Transport", corked))
+    endpoint: str | None
+    signed: bytes | None
+    began: float
+    parts: list[bytes]
+
+
+class Exchange:
+    """A whole delivery that waits for its answer; to uvicorn, it stands for a request under way.
+
+    A connection has one at a time: it is the same object for all of them.
+    """
+
+    __slots__ = (
+        "_common", "_common_of", "_protocol",
+        "disconnected", "keep_alive", "message_event", "response_complete",
+    )  # fmt: skip
+
+    def __init__(self, protocol: WholeProtocol) -> None:
+        self._protocol = protocol
+        self._common_of: object = None
+        self._common = b""
+        self.message_event = asyncio.Event()
+        self.disconnected = False
+        self.keep_alive = True
+        self.response_complete = True
+
+    def reply(self, answer: Answer) -> None:
+        """Send the answer, unless nobody is left to hear it."""
+        self.response_complete = True
+        if self.disconnected:
+            return
+        protocol = self._protocol
+        closing = b"" if self.keep_alive else b"connection: close\r\n"
+        protocol.transport.write(b"".join((answer.head, self._headers(), closing, answer.rest)))
+        if closing:
+            protocol.transport.close()
+        protocol.on_response_complete()
+
+    def _headers(self) -> bytes:
+        """Return the server's own headers (the date), which it makes anew each second."""
+        headers = self._protocol.server_state.default_headers
+        if headers is not self._common_of:
+            self._common = b"".join([b"%b: %b\r\n" % pair for pair in headers])
+            self._common_of = headers
+        return self._common
+
+
+class WholeProtocol(HttpToolsProtocol):
+    """Hands whole deliveries to the webhook, and everything else to the application.
+
+    Args:
+        webhook: what judges and answers deliveries.
+        max_body_bytes: the size beyond which a body takes the long way, to be refused there.
+        uvicorn: what uvicorn gives to a protocol.
+    """
+
+    def __init__(self, webhook: Webhook, max_body_bytes: int, **uvicorn: Any) -> None:
+        super().__init__(**uvicorn)
+        self._deliver: Final[Callable[..., None]] = webhook.deliver
+        self._max_body_bytes = max_body_bytes
+        self._exchange = Exchange(self)
+        self._whole: _Whole | None = None
+        self._last_sign = 0.0
+        self._idle_timer: asyncio.TimerHandle | None = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let go of the connection."""
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what one read returned."""
+        self._last_sign = self.loop.time()
+        super().data_received(data)
+        if self._whole is not None:
+            whole, self._whole = self._whole, None
+            if not self.transport.is_closing():
+                self._go_the_long_way(whole.parts)
+
+    def on_message_begin(self) -> None:
+        """Begin a request; what only the long way needs is made there."""
+        self.url = b""
+        self.expect_100_continue = False
+        self.headers = []
+
+    def on_headers_complete(self) -> None:
+        """Choose the way."""
+        matching = _URL.fullmatch(self.url)
+        if matching is None or not self._plain():
+            self._go_the_long_way([])
+            return
+        signed, declared = scan(self.headers)
+        if declared is not None and declared > self._max_body_bytes:
+            self._go_the_long_way([])
+            return
+        name = matching[1]
+        endpoint = None if name is None else name.decode()
+        self._whole = _Whole(endpoint, signed, time.perf_counter(), [])
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body."""
+        if self._whole is None:
+            super().on_body(body)
+        else:
+            self._whole.parts.append(body)
+
+    def on_message_complete(self) -> None:
+        """Deliver what is whole."""
+        whole, self._whole = self._whole, None
+        if whole is None:
+            super().on_message_complete()
+            return
+        raw = b"".join(whole.parts)
+        if len(raw) > self._max_body_bytes:
+            self._go_the_long_way([raw])
+            super().on_message_complete()
+            return
+        exchange = self._exchange
+        exchange.response_complete = False
+        self.cycle = exchange  # type: ignore[assignment]  # of a request, uvicorn asks no more
+        self._deliver(whole.endpoint, whole.signed, raw, whole.began, exchange.reply)
+
+    def on_response_complete(self) -> None:
+        """Turn to what the client sent meanwhile, or wait for it for as long as is kept alive.
+
+        One timer looks again and again whether the client was silent: a timer for each answer
+        costs as much as sending it.
+        """
+        if self.pipeline or self.transport.is_closing():
+            super().on_response_complete()
+            return
+        self.server_state.total_requests += 1
+        self.flow.resume_reading()
+        self._last_sign = self.loop.time()
+        if self._idle_timer is None:
+            self._wait(self.timeout_keep_alive)
+
+    def _wait(self, seconds: float) -> None:
+        self._idle_timer = self.loop.call_later(seconds, self._look_whether_idle)
+
+    def _look_whether_idle(self) -> None:
+        left = self._last_sign + self.timeout_keep_alive - self.loop.time()
+        if not self.cycle.response_complete:
+            self._wait(self.timeout_keep_alive)
+        elif left > 0:
+            self._wait(left)
+        else:
+            self.timeout_keep_alive_handler()
+
+    def _plain(self) -> bool:
+        """Say whether this is a POST as nearly all are, with nothing before it unanswered."""
+        parser = self.parser
+        return (
+            parser.get_method() == b"POST"
+            and parser.get_http_version() == "1.1"
+            and parser.should_keep_alive()
+            and not parser.should_upgrade()
+            and not self.expect_100_continue
+            and (self.cycle is None or self.cycle.response_complete)
+            and not self.flow.write_paused
+            and (self.limit_concurrency is None or len(self.connections) < self.limit_concurrency)
+        )
+
+    def _go_the_long_way(self, parts: list[bytes]) -> None:
+        """Do what uvicorn does when a request's head is complete, and with what came of its body.
+
+        A request that came before this one and is not answered yet goes first, as ever.
+        """
+        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.expect_100_continue = url, expects
+        self.headers += headers
+        super().on_headers_complete()
+        for part in parts:
+            super().on_body(part)

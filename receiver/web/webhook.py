@@ -1,7 +1,8 @@
 """The webhook itself: read within bounds, verify, parse, commit, answer.
 
-A raw ASGI application: at tens of thousands of deliveries a second the objects of a request and
-a response cost more than everything else that happens here.
+It has two doors: `deliver` for a body that is there as a whole, and the ASGI application, which
+reads the body first. At tens of thousands of deliveries a second, what a request and a response
+are made of costs more than everything else that happens here.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Final, Protocol
 
 import structlog
@@ -33,6 +35,11 @@ from receiver.web.problems import (
     Answer,
     answer_of,
 )
+
+DEFAULT_PATH: Final = "/webhooks/synap"
+
+Reply = Callable[[Answer], None]
+"""What takes the answer to a delivery."""
 
 _ANSWER_OF: Final = {
     Outcome.ACCEPTED: ACCEPTED,
@@ -75,52 +82,68 @@ class Webhook:
         self._freshness_window = freshness_window
         self._clock = clock
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        began = time.perf_counter()
-        entry = Entry()
-        try:
-            answer = await self._receive(scope, receive, entry)
-        except HookError as error:
-            answer = answer_of(error)
-        except Exception:  # noqa: BLE001  # unforeseen: the sender keeps the event, and tries again
-            _log.exception("request.failed")
-            answer = INTERNAL_ERROR
-        if answer is BODY_TOO_LARGE:
-            await _send_and_linger(answer, receive, send)
-        elif answer is not DISCONNECTED:
-            await send(answer.start)
-            await send(answer.body)
-        entry.answer = answer
-        entry.seconds = time.perf_counter() - began
-        self._journal.add(entry)
+    def deliver(
+        self, endpoint: str | None, signed: bytes | None, raw: bytes, began: float, reply: Reply
+    ) -> None:
+        """Verify, parse and commit a whole delivery.
 
-    async def _receive(self, scope: Scope, receive: Receive, entry: Entry) -> Answer:
+        Args:
+            endpoint: the name in the path, if there is one.
+            signed: the signature's header.
+            raw: the body.
+            began: when it came, by the performance counter.
+            reply: called once with the answer: now if it is refused, else when it is committed.
+        """
+        entry = Entry(began)
+        entry.size = len(raw)
+        try:
+            submission = self._verified(endpoint or DEFAULT_ENDPOINT, signed, raw, entry)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the request has its answer
+            self._end(entry, _refusal(error), reply)
+            return
+        self._submit(submission, entry, reply)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request of an ASGI server."""
+        began = time.perf_counter()
+        answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        try:
+            signed, raw = await self._read(scope, receive)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the request has its answer
+            self._end(Entry(began), _refusal(error), answered.set_result)
+        else:
+            endpoint = scope.get("path_params", {}).get("endpoint")
+            self.deliver(endpoint, signed, raw, began, partial(_settle, answered))
+        await _send(await answered, receive, send)
+
+    async def _read(self, scope: Scope, receive: Receive) -> tuple[bytes | None, bytes]:
+        """Return the signature's header and the body.
+
+        Raises:
+            RequestError: not a POST; or the body is too large, too slow, or not there.
+            UnavailableError: too many bytes are on their way already.
+        """
         if scope["method"] != "POST":
             raise RequestError(Offence.METHOD_NOT_ALLOWED)
         signed, declared = scan(scope["headers"])
-        raw = await self._reader.read(receive, declared)
-        entry.size = len(raw)
-        received_at = self._clock()
-        params = scope.get("path_params")
-        endpoint = params.get("endpoint", DEFAULT_ENDPOINT) if params else DEFAULT_ENDPOINT
-        entry.label = self._keyring.verify(endpoint, raw, signed).label
-        entry.endpoint = endpoint
-        submission = self._judge(raw, endpoint, entry.label, received_at)
-        entry.event = submission.event
-        outcome = await self._commits.submit(submission)
-        if outcome is Outcome.CONFLICT:
-            submission = submission._replace(flaw=Flaw.CONFLICT)
-            outcome = await self._commits.submit(submission)
-        entry.flaw = submission.flaw
-        return _ANSWER_OF[outcome]
+        return signed, await self._reader.read(receive, declared)
 
-    def _judge(self, raw: bytes, endpoint: str, label: str, received_at: float) -> Submission:
-        """Parse a verified body and say whether it can be processed."""
+    def _verified(
+        self, endpoint: str, signed: bytes | None, raw: bytes, entry: Entry
+    ) -> Submission:
+        """Return what is to be committed.
+
+        Raises:
+            SignatureError: the signature does not hold.
+        """
+        received_at = self._clock()
+        entry.label = label = self._keyring.verify(endpoint, raw, signed).label
+        entry.endpoint = endpoint
         try:
             event = parse(raw, endpoint=endpoint, received_at=received_at)
         except EventError as error:
             return Submission(None, raw, endpoint, label, received_at, Flaw(error.reason))
+        entry.event = event
         flaw = None
         age = received_at - event.timestamp
         if age > self._freshness_window:
@@ -128,6 +151,34 @@ class Webhook:
         elif age < -CLOCK_SKEW:
             flaw = Flaw.FUTURE
         return Submission(event, raw, endpoint, label, received_at, flaw)
+
+    def _submit(self, submission: Submission, entry: Entry, reply: Reply) -> None:
+        try:
+            committed = self._commits.submit(submission)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the request has its answer
+            self._end(entry, _refusal(error), reply)
+            return
+        committed.add_done_callback(partial(self._committed, submission, entry, reply))
+
+    def _committed(
+        self, submission: Submission, entry: Entry, reply: Reply, committed: asyncio.Future[Outcome]
+    ) -> None:
+        error = committed.exception()
+        if error is not None:
+            self._end(entry, _refusal(error), reply)
+            return
+        outcome = committed.result()
+        if outcome is Outcome.CONFLICT:
+            self._submit(submission._replace(flaw=Flaw.CONFLICT), entry, reply)
+            return
+        entry.flaw = submission.flaw
+        self._end(entry, _ANSWER_OF[outcome], reply)
+
+    def _end(self, entry: Entry, answer: Answer, reply: Reply) -> None:
+        reply(answer)
+        entry.answer = answer
+        entry.seconds = time.perf_counter() - entry.began
+        self._journal.add(entry)
 
 
 class NotFound:
@@ -141,7 +192,7 @@ class NotFound:
         del scope, receive
         await send(NOT_FOUND.start)
         await send(NOT_FOUND.body)
-        entry = Entry()
+        entry = Entry(time.perf_counter())
         entry.answer = NOT_FOUND
         self._journal.add(entry)
 
@@ -158,8 +209,26 @@ def scan(headers: Iterable[tuple[bytes, bytes]]) -> tuple[bytes | None, int | No
     return found, declared
 
 
-async def _send_and_linger(answer: Answer, receive: Receive, send: Send) -> None:
-    await send(answer.start)
-    await send({**answer.body, "more_body": True})
-    await linger(receive)
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
+def _refusal(error: BaseException) -> Answer:
+    """Return the answer to what ended a request; after the unforeseen the sender tries again."""
+    if isinstance(error, HookError):
+        return answer_of(error)
+    _log.error("request.failed", exc_info=error)
+    return INTERNAL_ERROR
+
+
+def _settle(answered: asyncio.Future[Answer], answer: Answer) -> None:
+    """Hand over an answer, unless the server gave up waiting for it."""
+    if not answered.done():
+        answered.set_result(answer)
+
+
+async def _send(answer: Answer, receive: Receive, send: Send) -> None:
+    if answer is BODY_TOO_LARGE:
+        await send(answer.start)
+        await send({**answer.body, "more_body": True})
+        await linger(receive)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+    elif answer is not DISCONNECTED:
+        await send(answer.start)
+        await send(answer.body)

@@ -24,7 +24,8 @@ from prometheus_client import CollectorRegistry
 from receiver import broker, logs
 from receiver.logs import Lines
 from receiver.settings import ReceiverSettings, load
-from receiver.web.app import PATH, create_edge
+from receiver.web.app import create_edge
+from receiver.web.webhook import DEFAULT_PATH
 from tests.build import SECRET, signed
 from tests.sandbox.clock import VirtualClock
 from tests.sandbox.sandbox import Sandbox
@@ -107,7 +108,7 @@ class Story:
             (folder / f"{name}.env").write_text(self.old + "\n")
         self.environ = self._environ()
         self._edge = self._receive()
-        self.url = f"{self._edge.url}{PATH}"
+        self.url = f"{self._edge.url}{DEFAULT_PATH}"
         self._work()
 
     def _environ(self) -> dict[str, str]:

@@ -13,7 +13,7 @@ from redis import Redis
 
 from receiver.broker import QUEUE_OF, Keys, new_record, queues_key, script_args, texts
 from receiver.errors import EventError
-from receiver.event import Event, body_digest, parse, safe_key, to_wire
+from receiver.event import Event, body_digest, moment, parse, safe_key, to_wire
 from workers.ledger.listing import DEAD, DONE, IN_FLIGHT, EventRow, Listing, QuarantineRow
 from workers.ledger.sweep import lone_job_id
 from workers.ledger.transitions import Ledger, Seen, process_job, script
@@ -107,9 +107,10 @@ class Operator:
         if self._redis.exists(self._keys.event(key)):
             # The identity is taken by another body: this one gets an identity of its own.
             key = safe_key(row.endpoint, f"{event.id}\n{row.digest}")
-        wire = to_wire(row.body, endpoint=row.endpoint, received_at=now)
+        at = moment(now)
+        wire = to_wire(row.body, endpoint=row.endpoint, received_at=at)
         job = process_job([key], queue=QUEUE_OF[event.kind], job_id=f"release-{uuid4().hex}")
-        record = new_record(body_digest(row.body), event.kind, now, row.label, job.id, now)
+        record = new_record(body_digest(row.body), event.kind, at, row.label, job.id, at)
         described: list[Any] = [row.key, key, record, wire]
         return self._act("release", [*described, queues_key(), *script_args(job)], now)
 

@@ -6,6 +6,7 @@ import asyncio
 import io
 import itertools
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import orjson
@@ -18,10 +19,13 @@ from receiver.keyring import Keyring
 from receiver.logs import Lines
 from receiver.metrics import Metrics
 from receiver.settings import ReceiverSettings, load
-from receiver.web.app import create_app
+from receiver.web.app import create_app, create_webhook
+from receiver.web.journal import Journal
+from receiver.web.protocol import WholeProtocol
+from receiver.web.webhook import DEFAULT_PATH
 from tests.build import SECRET
 
-PATH = "/webhooks/synap"
+PATH = DEFAULT_PATH
 
 App = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -77,9 +81,17 @@ class Bench:
         self.commits = Commits(*(outcomes or (Outcome.ACCEPTED,)))
         metrics = Metrics(self.registry)
         keyring = Keyring(KeySource(SECRET, None), metrics)
-        options = {} if clock is None else {"clock": clock}
-        lines = Lines(self.out)
-        self.app = create_app(self.settings, keyring, self.commits, metrics, lines, **options)
+        options: dict[str, Any] = {} if clock is None else {"clock": clock}
+        journal = Journal(metrics, Lines(self.out), **options)
+        self.webhook = create_webhook(
+            self.settings, keyring, self.commits, metrics, journal, **options
+        )
+        self.app = create_app(self.webhook, journal)
+
+    @property
+    def protocol(self) -> Callable[..., WholeProtocol]:
+        """What makes the protocol that the receiver serves its application with."""
+        return partial(WholeProtocol, self.webhook, self.settings.max_body_bytes)
 
     @property
     def lines(self) -> list[dict[str, Any]]:

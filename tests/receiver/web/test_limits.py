@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from receiver.errors import RequestError, UnavailableError
-from receiver.web.limits import BodyReader, Deadlines, Limits, linger
+from receiver.web.limits import BodyReader, Limits, linger
 from tests.build import signed
 from tests.receiver.web.asgi import PATH, Bench
 from tests.servers import Served
@@ -35,11 +35,11 @@ def talk(port: int, *parts: bytes, pause: float = 0.0) -> bytes:
         return answer
 
 
-@pytest.fixture
-def edge(serve: Serve) -> Served:
-    """Return a served edge with 0.3 s for a body of at most 1 KiB."""
+@pytest.fixture(params=["short way", "long way"])
+def edge(serve: Serve, request: pytest.FixtureRequest) -> Served:
+    """Return a served edge with 0.3 s for a body of at most 1 KiB, under either protocol."""
     bench = Bench(SYNAP_MAX_BODY_BYTES="1024", SYNAP_BODY_TIMEOUT="0.3")
-    return serve(bench.app)
+    return serve(bench.app, http=bench.protocol if request.param == "short way" else "httptools")
 
 
 BODY, SIGNED = signed()
@@ -169,17 +169,6 @@ async def test_a_deadline_interrupts_once() -> None:
     assert task is not None
     assert task.cancelling() == 0
     await asyncio.sleep(0)
-
-
-async def test_a_foreign_cancellation_stays_one() -> None:
-    """Who else cancels a request is not mistaken for its deadline."""
-    deadlines = Deadlines(30.0)
-    task = asyncio.current_task()
-    assert task is not None
-    deadlines.enter(task)
-    deadlines.leave(task)
-
-    assert not deadlines.expired(task)
 
 
 async def test_lingering_ends() -> None:

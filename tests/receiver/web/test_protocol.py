@@ -1,0 +1,257 @@
+"""The short way of whole deliveries, over real sockets: the answers of the long way, in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from receiver.batch import Outcome, Submission
+from tests.build import make_event, signed
+from tests.receiver.web.asgi import PATH, Bench
+from tests.servers import Served, wait_for
+
+Serve = Callable[..., Served]
+
+
+def request(*more: str, path: str = PATH, event_id: str = "evt_1", forged: bool = False) -> bytes:
+    """Return a whole signed delivery with some more header lines."""
+    body, headers = signed(make_event(event_id=event_id))
+    signature = headers["x-synap-signature"]
+    lines = [
+        f"POST {path} HTTP/1.1",
+        "Host: x",
+        f"Content-Length: {len(body)}",
+        f"X-Synap-Signature: {signature[:-4] + '0000' if forged else signature}",
+        *more,
+    ]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+def answers(connection: socket.socket, count: int) -> list[bytes]:
+    """Return the next answers of a connection, each whole; fewer if it is closed."""
+    read, text = re.compile(rb"content-length: (\d+)\r\n(?:.+\r\n)*\r\n"), b""
+    found: list[bytes] = []
+    while len(found) < count:
+        head = read.search(text)
+        if head and len(text) >= head.end() + int(head[1]):
+            end = head.end() + int(head[1])
+            found.append(text[:end])
+            text = text[end:]
+            continue
+        received = connection.recv(65536)
+        if not received:
+            break
+        text += received
+    return found
+
+
+def statuses(found: list[bytes]) -> list[int]:
+    """Return the statuses of answers."""
+    return [int(answer[9:12]) for answer in found]
+
+
+@contextlib.contextmanager
+def connected(served: Served) -> Iterator[socket.socket]:
+    """Yield a connection to a server."""
+    with socket.create_connection(("127.0.0.1", served.port), timeout=10) as connection:
+        yield connection
+
+
+class Held:
+    """Commits that last until they are let go."""
+
+    def __init__(self) -> None:
+        self.waiting: list[asyncio.Future[Outcome]] = []
+
+    def submit(self, submission: Submission) -> asyncio.Future[Outcome]:
+        """Keep a submission waiting."""
+        del submission
+        self.waiting.append(asyncio.get_running_loop().create_future())
+        return self.waiting[-1]
+
+    def let_go(self) -> None:
+        """Let the oldest commit be done."""
+        waiting = self.waiting.pop(0)
+        waiting.get_loop().call_soon_threadsafe(waiting.set_result, Outcome.ACCEPTED)
+
+
+def held(serve: Serve, **options: float) -> tuple[Bench, Held, Served]:
+    """Return a served edge whose commits last until they are let go."""
+    bench, commits = Bench(), Held()
+    bench.webhook._commits = commits
+    return bench, commits, serve(bench.app, http=bench.protocol, **options)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(request(), id="accepted"),
+        pytest.param(request(forged=True), id="forged"),
+        pytest.param(request(path=f"{PATH}/default"), id="by name"),
+        pytest.param(request(path=f"{PATH}/nobody"), id="unknown endpoint"),
+        pytest.param(request(path=f"{PATH}?a=1"), id="with a query"),
+        pytest.param(request(path=f"{PATH}/def%61ult"), id="escaped"),
+        pytest.param(request(path=f"{PATH}/"), id="trailing slash"),
+        pytest.param(request("Connection: close"), id="close"),
+        pytest.param(request("Upgrade: h2c", "Connection: Upgrade"), id="upgrade"),
+        pytest.param(request("X-Synap-Signature: sha256=0"), id="signed twice"),
+    ],
+)
+def test_both_ways_answer_alike(serve: Serve, sent: bytes) -> None:
+    """Which way a request took cannot be told from its answer, nor from its line."""
+    heard: list[list[bytes]] = []
+    lines: list[list[tuple[object, ...]]] = []
+    for short in (True, False):
+        bench = Bench()
+        served = serve(bench.app, http=bench.protocol if short else "httptools")
+        with connected(served) as connection:
+            connection.sendall(sent)
+            (answer,) = answers(connection, 1)
+        assert re.search(rb"\r\ndate: .+ GMT\r\n", answer)
+        heard.append(sorted(re.sub(rb"date: .+ GMT|server: uvicorn", b"", answer).split(b"\r\n")))
+        wait_for(lambda seen=bench: bool(seen.lines), what="the line")  # type: ignore[misc]
+        lines.append(
+            [(line["status"], line["reason"], line.get("endpoint")) for line in bench.lines]
+        )
+
+    # the long way is uvicorn's own server here, which names itself in a header of its own
+    assert [line for line in heard[0] if line] == [line for line in heard[1] if line]
+    assert lines[0] == lines[1]
+
+
+def test_a_connection_is_kept(serve: Serve) -> None:
+    """Deliveries follow each other on one connection, refused ones as well."""
+    bench = Bench()
+    served = serve(bench.app, http=bench.protocol)
+
+    with connected(served) as connection:
+        for sent in (request(), request(forged=True), request(path="/"), request()):
+            connection.sendall(sent)
+            (answer,) = answers(connection, 1)
+            assert b"connection: close" not in answer
+
+    wait_for(lambda: len(bench.lines) == 4, what="the lines")
+    assert [line["status"] for line in bench.lines] == [202, 401, 404, 202]
+
+
+def test_pipelined_requests_are_answered_in_order(serve: Serve) -> None:
+    """What comes before its turn waits, whichever way it takes."""
+    bench, commits, served = held(serve)
+    ways = [request(), request(forged=True), request(path="/"), request(), request()]
+
+    with connected(served) as connection:
+        connection.sendall(b"".join(ways))
+        for _ in range(3):
+            wait_for(lambda: bool(commits.waiting), what="a commit")
+            commits.let_go()
+        found = answers(connection, 5)
+
+    assert statuses(found) == [202, 401, 404, 202, 202]
+    wait_for(lambda: len(bench.lines) == 5, what="the lines")
+
+
+def test_a_client_that_does_not_read_is_not_served_further(serve: Serve) -> None:
+    """Its answers wait, it is not read from, and in the end it gets them all."""
+    count = 6_000
+    bench = Bench()
+    served = serve(bench.app, http=bench.protocol)
+
+    with connected(served) as connection:
+        sending = threading.Thread(target=connection.sendall, args=(request() * count,))
+        sending.start()
+        time.sleep(0.3)
+        found = answers(connection, count)
+        sending.join()
+
+    assert statuses(found) == [202] * count
+
+
+def test_an_idle_connection_is_closed(serve: Serve) -> None:
+    """After its time-out, counted from the last answer, a silent connection is let go."""
+    bench = Bench()
+    served = serve(bench.app, http=bench.protocol, timeout_keep_alive=0.4)
+
+    with connected(served) as connection:
+        for _ in range(3):
+            connection.sendall(request())
+            assert statuses(answers(connection, 1)) == [202]
+            time.sleep(0.25)
+        began = time.monotonic()
+        end = connection.recv(1)
+
+    assert end == b""
+    assert time.monotonic() - began < 5
+
+
+def test_a_waiting_connection_is_not_idle(serve: Serve) -> None:
+    """A commit may take longer than a connection may be idle."""
+    _, commits, served = held(serve, timeout_keep_alive=0.1)
+
+    with connected(served) as connection:
+        for _ in range(2):
+            connection.sendall(request())
+            wait_for(lambda: bool(commits.waiting), what="the commit")
+            time.sleep(0.35)
+            commits.let_go()
+            assert statuses(answers(connection, 1)) == [202]
+
+
+def test_a_server_that_stops_answers_first(serve: Serve) -> None:
+    """What was delivered before the end is answered, and told that the connection ends."""
+    _, commits, served = held(serve)
+
+    with connected(served) as connection:
+        connection.sendall(request())
+        wait_for(lambda: bool(commits.waiting), what="the commit")
+        stopping = threading.Thread(target=served.close)
+        stopping.start()
+        time.sleep(0.3)
+        commits.let_go()
+        (answer,) = answers(connection, 1)
+        end = connection.recv(1)
+        stopping.join()
+
+    assert answer.startswith(b"HTTP/1.1 202 ")
+    assert b"connection: close\r\n" in answer
+    assert end == b""
+
+
+def test_a_client_that_leaves_is_logged_all_the_same(serve: Serve) -> None:
+    """Its event is committed; the answer reaches nobody, and nothing breaks."""
+    bench, commits, served = held(serve)
+
+    with connected(served) as connection:
+        connection.sendall(request())
+        wait_for(lambda: bool(commits.waiting), what="the commit")
+    time.sleep(0.1)
+    commits.let_go()
+    wait_for(lambda: bool(bench.lines), what="the line")
+
+    assert [line["status"] for line in bench.lines] == [202]
+    with connected(served) as connection:
+        connection.sendall(request(path="/"))
+        assert statuses(answers(connection, 1)) == [404]
+
+
+def test_too_many_connections(serve: Serve) -> None:
+    """Beyond the limit a delivery is told to come again, and those within it are served."""
+    bench = Bench()
+    served = serve(bench.app, http=bench.protocol, limit_concurrency=2)
+
+    with connected(served) as first, connected(served) as second:
+        second.sendall(request())
+        found = [*answers(second, 1)]
+        first.sendall(request())
+        found += answers(first, 1)
+
+    assert statuses(found) == [503, 503]
+    with connected(served) as alone:
+        alone.sendall(request())
+        assert statuses(answers(alone, 1)) == [202]

@@ -49,6 +49,16 @@ class _Tried(NamedTuple):
     repeated: bool
 
 
+def _known_since(attempt: Attempt) -> float:
+    """Return since when what an attempt tells may have been told already.
+
+    A server that forgot a group forgot that it was told; the event is then processed again.
+    """
+    notification, told = attempt.notification, attempt.before.firing
+    news = [one.updated_at for one in notification.firing if one.fingerprint not in told]
+    return min([notification.planned, *news])
+
+
 class Deliverer:
     """Attempts deliveries; `clock` gives Unix seconds, `chance` 0 to 1."""
 
@@ -114,7 +124,7 @@ class Deliverer:
     def _attempt(self, attempt: Attempt, integration: Integration | None, now: float) -> _Tried:
         """Tell the target once; whatever goes wrong is a verdict."""
         doubtful = attempt.lost or attempt.before.doubt
-        repeated = doubtful or self._durability.suspect(attempt.notification.planned)
+        repeated = doubtful or self._durability.suspect(_known_since(attempt))
         began = self._clock()
         verdict = self._call(attempt, integration, now, repeated=repeated)
         return _Tried(attempt, integration, verdict, (self._clock() - began) * 1000, repeated)

@@ -15,11 +15,18 @@ do
 
   local KEPT, MOST_ENDS = 86400, 10000
 
-  -- Remember the end of what this group does not hold: another may, since routes change.
+  -- Remember an end: a group may hold the alert under another route, and an older report of it may
+  -- still come.
   local function note_end(room, fp, ends, now)
     redis.call('ZADD', room .. 'ends', ends, fp)
     redis.call('ZREMRANGEBYSCORE', room .. 'ends', '-inf', now - KEPT)
     redis.call('ZREMRANGEBYRANK', room .. 'ends', 0, -MOST_ENDS - 1)
+  end
+
+  -- Whether an alert ended after it was reported.
+  local function outlived(room, fp, updated)
+    local ended = redis.call('ZSCORE', room .. 'ends', fp)
+    return ended and tonumber(ended) > tonumber(updated)
   end
 
   -- Say at each of its spots until when the alert is active. What is over stays for a while, so
@@ -80,11 +87,10 @@ do
     local old = redis.call('HGET', alerts, a[3])
     local known = redis.call('HMGET', group, 'slot', 'flushes', 'pending')
     local groups = known[1] and 0 or redis.call('ZCARD', due)
-    -- What is over and was never told of here closes nothing here.
-    if not old and ending(a[6]) <= now then
-      note_end(room, a[3], a[6], now)
-      return
-    end
+    local over = ending(a[6]) <= now
+    if over then note_end(room, a[3], a[6], now) end
+    -- What is over and was never told of here closes nothing here; nor does it open anything.
+    if not old and (over or outlived(room, a[3], a[5])) then return end
     if not known[1] then
       local most = tonumber(a[12])
       if most > 0 and groups >= most then

@@ -18,7 +18,7 @@ r"""The names of alerting's keys in Redis, all in one room under the service's p
     {P}:alerting:bucket:{account} string with expiry: time up to which its calls are given away
     {P}:alerting:pause:{account}  string with expiry: time until which it is left alone
     {P}:alerting:source:{spot}    sorted set with expiry: active source of inhibition -> its end
-    {P}:alerting:ends             sorted set, trimmed: fingerprint -> an end that no group knew
+    {P}:alerting:ends             sorted set, trimmed: fingerprint -> when it ended
     {P}:alerting:attempts         stream: one row for every attempt, trimmed
     {P}:alerting:dead             sorted set: failed for good -> time; `dead:{id}:{flush}` hashes
     {P}:alerting:counters         hash: groups_refused

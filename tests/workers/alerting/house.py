@@ -72,6 +72,10 @@ class House:
             chance=lambda: 0.5,
         )
 
+    def worker_memory_is_gone(self) -> None:
+        """Have the processes started anew."""
+        self.groups, self.dispatcher, self.source = self.assembled()
+
     def worker(self) -> Dispatcher:
         """Return one more worker on the same Redis."""
         return self.assembled().dispatcher

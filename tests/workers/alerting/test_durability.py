@@ -153,6 +153,27 @@ def test_what_a_server_forgot_is_sent_again_and_says_so(start: Start, sink: Sink
     assert [row["possible_duplicate"] for row in home_rows(home, server)] == ["1"]
 
 
+def test_what_a_server_forgot_whole_is_sent_again_and_says_so(start: Start, sink: Sink) -> None:
+    """D4: so it is when even the group was forgotten, and its event processed again."""
+    sink.answer(200, b"ok")
+    server = start(appendfsync="no")
+    with server.client() as redis:
+        home = House(redis, config_of(chat(sink)))
+        home.now = time.time()
+        alert = make_alert(now=home.now)
+        home.report(alert)
+        home.work()
+        forget(server, redis, {})
+        home.now = time.time() + 2
+        home.worker_memory_is_gone()
+        home.report(alert)
+        home.work()
+        home.close()
+
+    assert len(sink.seen) == 2
+    assert [row["possible_duplicate"] for row in home_rows(home, server)] == ["1"]
+
+
 def test_an_end_is_told_though_its_trigger_was_forgotten(start: Start, sink: Sink) -> None:
     """D10: a trigger of which the server knows nothing any more may have been accepted."""
     sink.answer(202, TAKEN)

@@ -179,6 +179,25 @@ def test_what_is_over_and_was_never_known_makes_no_group(redis: Redis) -> None:
     assert redis.keys("*") == [f"{ROOM}ends".encode()]
 
 
+@pytest.mark.parametrize("told_before", [True, False], ids=["told", "never-told"])
+def test_an_older_report_opens_nothing_again(redis: Redis, *, told_before: bool) -> None:
+    """An event that comes late, after the end of what it reports, wakes nobody."""
+    home = house(redis)
+    if told_before:
+        home.report(make_alert())
+        home.tick(30)
+    home.now = NOW + 40
+    home.report(make_alert(ends_at=NOW + 40, now=NOW + 40))
+    home.pass_time(600, step=100)
+
+    home.report(make_alert(now=NOW + 35))
+    late = home.group_ids()
+    home.report(make_alert(now=NOW + 40))
+
+    assert late == []
+    assert len(home.group_ids()) == 1
+
+
 def test_what_a_process_remembers_of_groups_is_bounded(redis: Redis) -> None:
     """Any number of groups leaves a bounded memory, and the same ids."""
     home = house(redis, AT_ONCE)

@@ -45,6 +45,8 @@ _ELSEWHERE: Final = (
     "SYNAP_SWEEP_INTERVAL",
     "SYNAP_SWEEP_GRACE",
     "SYNAP_TICK_LEASE",
+    "SYNAP_TICK_REDIS_URL",
+    "SYNAP_TICK_REDIS_URL_FILE",
     "SYNAP_DEAD_MEMORY_SHARE",
     "SYNAP_GRACE_PERIOD",
 )
@@ -191,7 +193,7 @@ def masked(settings: CommonSettings) -> dict[str, str]:
     shown: dict[str, str] = {}
     for name, field in type(settings).model_fields.items():
         value = getattr(settings, name)
-        if name == "redis_url":
+        if name.endswith("redis_url") and value is not None:
             value = mask_url(value.get_secret_value())
         elif isinstance(value, SecretStr):
             value = "***"

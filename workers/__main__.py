@@ -102,6 +102,7 @@ def supervise(
     """Run every process that the settings ask for, and the admin port."""
     # one more series for each counter, of no use to anyone
     disable_created_metrics()  # type: ignore[no-untyped-call]  # the library's
+    settings = settings.of_the_tick()
     redis = _impatient(settings)
     # composed here only to find every problem before a child does, and to read the numbers
     app = wiring.build(settings, redis, WorkerMetrics(CollectorRegistry()))

@@ -8,13 +8,13 @@ shorter ones are for tests and for people who accept that a slow worker is overt
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Self
 
 from pydantic import Field, PlainValidator, SecretStr
 
 from receiver.broker import QUEUES
 from receiver.settings import CommonSettings, Problem
-from receiver.values import Port, Seconds, Share
+from receiver.values import Port, RedisUrl, Seconds, Share
 
 MAX_PROCESSES: Final = 64
 
@@ -67,6 +67,7 @@ class WorkerSettings(CommonSettings):
         default_factory=one_each, validation_alias="SYNAP_WORKERS"
     )
     config: str | None = Field(None, validation_alias="SYNAP_CONFIG")
+    tick_redis_url: RedisUrl | None = Field(None, validation_alias="SYNAP_TICK_REDIS_URL")
 
     pagerduty_routing_key: SecretStr | None = Field(None, validation_alias="PAGERDUTY_ROUTING_KEY")
     slack_webhook_url: SecretStr | None = Field(None, validation_alias="SLACK_WEBHOOK_URL")
@@ -83,6 +84,10 @@ class WorkerSettings(CommonSettings):
     tick_lease: Seconds = Field(5.0, gt=0, le=60, validation_alias="SYNAP_TICK_LEASE")
     dead_memory_share: Share = Field(0.25, gt=0, le=1, validation_alias="SYNAP_DEAD_MEMORY_SHARE")
     grace_period: Seconds = Field(30.0, gt=0, le=3600, validation_alias="SYNAP_GRACE_PERIOD")
+
+    def of_the_tick(self) -> Self:
+        """Return these settings with the Redis user of the tick, if it has one of its own."""
+        return self.model_copy(update={"redis_url": self.tick_redis_url or self.redis_url})
 
     def laws(self) -> Iterator[Problem]:
         """Yield what is wrong between values that are each right."""

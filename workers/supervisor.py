@@ -241,6 +241,7 @@ class Supervisor:
 def environment(role: str, environ: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of a child: without the secrets that its role does not use."""
     given = dict(environ)
+    _settle_redis_user(role, given)
     for name in set(_STORE_SECRETS) - set(_STORES_USED_BY.get(role, ())):
         given.pop(name, None)
     for name in _EDGE_SECRETS:
@@ -250,6 +251,19 @@ def environment(role: str, environ: Mapping[str, str]) -> dict[str, str]:
         if given.get(name) or given.pop(f"{name}_FILE", None):
             given[name] = PLACEHOLDERS[name]
     return given
+
+
+def _settle_redis_user(role: str, given: dict[str, str]) -> None:
+    """Leave one Redis URL: the tick's own, if there is one, goes to the tick and to no other."""
+    own = {
+        name.replace("_TICK", ""): url
+        for name in ("SYNAP_TICK_REDIS_URL", "SYNAP_TICK_REDIS_URL_FILE")
+        if (url := given.pop(name, ""))
+    }
+    if role == TICK and own:
+        for name in ("SYNAP_REDIS_URL", "SYNAP_REDIS_URL_FILE"):
+            given.pop(name, None)
+        given.update(own)
 
 
 def spawn_module(command: list[str], environ: Mapping[str, str], directory: str) -> Spawn:

@@ -70,7 +70,7 @@ def test_cases_hold_for_the_example(tmp_path: Path) -> None:
 @pytest.mark.parametrize("line", commands())
 def test_command_lines_are_understood(line: str) -> None:
     """Each command line is one that the command takes, with options that it has."""
-    words = shlex.split(line.partition(" > ")[0])[1:]
+    words = shlex.split(re.split(r" [<>|] ", line)[0])[1:]
     group: click.Command = cli
     context = click.Context(cli)
     while isinstance(group, click.Group) and words and words[0] in group.commands:

@@ -48,7 +48,8 @@ def test_secrets_are_masked(role: type[CommonSettings]) -> None:
     """Neither the printed settings nor their repr show a secret."""
     canary = "canary-0123456789abcdef"
     secrets = {name: canary for name, secret in variables(role).items() if secret}
-    secrets |= {"SYNAP_REDIS_URL": f"redis://:{canary}@127.0.0.1:6379/0"}
+    url = f"redis://:{canary}@127.0.0.1:6379/0"
+    secrets |= {name: url for name in secrets if name.endswith("REDIS_URL")}
     settings = load(role, secrets)
 
     shown = f"{masked(settings)} {settings!r} {settings}"

@@ -199,6 +199,7 @@ def test_the_application_takes_the_variables(case: str, tmp_path: Any) -> None:
     (keys / "2026-11").write_text("0123456789abcdef0123456789abcdef")
     stands_for = {
         "SYNAP_REDIS_URL": "redis://127.0.0.1:6379/0",
+        "SYNAP_TICK_REDIS_URL": "redis://tick@127.0.0.1:6379/0",
         "SLACK_WEBHOOK_URL": "https://slack.example.com/x",
     }
 

@@ -18,6 +18,7 @@ from tests.helm.chart import (
     pod_spec,
     render,
 )
+from workers.rights import Role
 from workers.settings import WorkerSettings
 
 UNPRIVILEGED: Final = 10_000
@@ -144,12 +145,29 @@ def test_each_role_may_have_its_own_redis_user() -> None:
     }
 
     assert urls == {
-        "receiver": ("synap-redis-receiver", "url"),
-        "worker-events": ("synap-redis-events", "url"),
-        "worker-events-bulk": ("synap-redis-events", "url"),
-        "worker-notifications": ("synap-redis-notifications", "url"),
-        "worker-rotation": ("synap-redis-rotation", "redis-url"),
+        "receiver": ("synap-redis", "receiver"),
+        **{f"worker-{role}": ("synap-redis", role) for role in ROLES},
     }
+    for role in ROLES:
+        found = environment(pod_spec(worker("acl-users", role))["containers"][0])
+        assert found["SYNAP_TICK_REDIS_URL"] == ("synap-redis", "tick")
+    assert environment(pod_spec(named(objects, "Pod", "-test"))["containers"][0])[
+        "SYNAP_REDIS_URL"
+    ] == ("synap-redis", "operator")
+
+
+def test_redis_users_are_those_that_the_command_makes() -> None:
+    """Each key of the Secret that the example refers to is a role of `synap-hooks acl urls`."""
+    used = {
+        key
+        for one in of_kind(render("acl-users"), "Deployment", "Pod")
+        for variable in environment(pod_spec(one)["containers"][0]).values()
+        if isinstance(variable, tuple)
+        for secret, key in [variable]
+        if secret == "synap-redis"
+    }
+
+    assert used == set(Role) - {Role.WORKERS}
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case != "extras"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import httpx2
@@ -28,17 +28,33 @@ SHORT = {
 }
 """Leases that let a lost worker's events come back within seconds."""
 
+Delivery = tuple[bytes, dict[str, str]]
+
 
 class Sender:
-    """Sends distinct events from several threads, and keeps the ids that were answered 2xx."""
+    """Sends distinct events from several threads, and keeps the ids that were answered 2xx.
 
-    def __init__(self, url: str, *, threads: int = 4) -> None:
+    `failures` says how each delivery ended that was answered otherwise, or not at all.
+    Each thread rests for `pause` seconds between two events; `delivery` returns the body and the
+    headers of an event with this id.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        threads: int = 4,
+        pause: float = 0.0,
+        delivery: Callable[[str], Delivery] = lambda ident: signed(make_event(event_id=ident)),
+    ) -> None:
         self._url = url
+        self._pause = pause
+        self._delivery = delivery
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._next = 0
         self.acknowledged: set[str] = set()
-        self.refused = 0
+        self.failures: list[str] = []
         self._threads = [threading.Thread(target=self._send) for _ in range(threads)]
         for thread in self._threads:
             thread.start()
@@ -65,28 +81,29 @@ class Sender:
                 ident = self._take()
                 while not self._stop.is_set() and not self._deliver(client, ident):
                     time.sleep(0.05)
+                time.sleep(self._pause)
 
     def _deliver(self, client: httpx2.Client, ident: str) -> bool:
-        body, headers = signed(make_event(event_id=ident))
+        body, headers = self._delivery(ident)
         try:
             answer = client.post(self._url, content=body, headers=headers)
-        except httpx2.HTTPError:
-            self.refused += 1
+        except httpx2.HTTPError as error:
+            self.failures.append(repr(error))
             return False
         if answer.status_code in {200, 202}:
             with self._lock:
                 self.acknowledged.add(ident)
             return True
-        self.refused += 1
+        self.failures.append(f"{answer.status_code} {answer.text}")
         return False
 
 
 class Plant:
     """Redis, receiver and workers of one test; every process can be killed."""
 
-    def __init__(self, folder: Path, **environ: str) -> None:
+    def __init__(self, folder: Path, *, server: RedisServer | None = None, **environ: str) -> None:
         self.folder = folder
-        self.server: RedisServer = start_redis()
+        self.server = server or start_redis()
         self.port, self.admin, self.workers_admin = free_port(), free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}/webhooks/synap"
         self.environ = {
@@ -101,10 +118,10 @@ class Plant:
         }
         self.modules: list[Module] = []
 
-    def start(self, module: str, *arguments: str) -> Module:
-        """Start a process of the service."""
+    def start(self, module: str, *arguments: str, **environ: str) -> Module:
+        """Start a process of the service; `environ` replaces what the others have."""
         log = self.folder / f"{module}{'-'.join(arguments)}.log"
-        started = Module(module, *arguments, environ=self.environ, log=log)
+        started = Module(module, *arguments, environ=self.environ | environ, log=log)
         self.modules.append(started)
         return started
 
@@ -114,9 +131,11 @@ class Plant:
 
     def close(self) -> None:
         """End everything."""
-        for module in self.modules:
-            if module.alive:
-                module.stop()
+        alive = [module for module in self.modules if module.alive]
+        for module in alive:
+            module.process.terminate()
+        for module in alive:
+            module.process.wait(30)
         self.server.close()
 
     def send(self, count: int, *, prefix: str = "evt", document_id: str = "doc") -> list[str]:
@@ -149,19 +168,25 @@ class Plant:
     def account(self, ids: Sequence[str]) -> None:
         """Assert that each id is done, once, and that no event is unaccounted for."""
         assert set(self.states(ids)) <= {"done"}
+        accepted = self._counted("accepted")
+        assert sum(accepted.values()) >= len(ids)
+        wait_for(
+            lambda: self._counted("done") == accepted,
+            seconds=30,
+            what="what was accepted and not acknowledged",
+        )
         with self.server.client() as redis:
-            counters = redis.hgetall(KEYS.counters)
-            accepted = int(counters[b"accepted:ingestion.failed"])
-            assert accepted >= len(ids)
-            wait_for(
-                lambda: int(redis.hget(KEYS.counters, "done:ingestion.failed") or 0) >= accepted,
-                seconds=30,
-                what="what was accepted and not acknowledged",
-            )
             books = Books(redis, KEYS)
             books.audit(time.time())
-            assert int(redis.hget(KEYS.counters, "done:ingestion.failed") or 0) == accepted
             assert not any(books.snapshot(time.time()).unaccounted.values())
+        assert self._counted("done") == accepted
+
+    def _counted(self, what: str) -> dict[str, int]:
+        """Return how many events of each kind were accepted, or are done."""
+        with self.server.client() as redis:
+            held = redis.hgetall(KEYS.counters)
+        names = ((name.decode().partition(":"), int(value)) for name, value in held.items())
+        return {kind: value for (counted, _, kind), value in names if counted == what}
 
     def child(self, role: str) -> int:
         """Return the pid of a process that the supervisor started for a role."""

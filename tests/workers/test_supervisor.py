@@ -316,6 +316,20 @@ def test_clouds_secrets_go_where_they_are_used(role: str, kept: set[str]) -> Non
     assert set(environment(role, secrets)) == kept
 
 
+@pytest.mark.parametrize("ending", ["", "_FILE"])
+@pytest.mark.parametrize(
+    ("role", "expected"),
+    [pytest.param(TICK, "tick's", id="tick"), pytest.param(EVENTS, "own", id="events")],
+)
+def test_the_tick_may_have_a_redis_user_of_its_own(role: str, expected: str, ending: str) -> None:
+    """The tick signs in to Redis as itself, and no worker learns how."""
+    urls = {"SYNAP_REDIS_URL": "own", f"SYNAP_TICK_REDIS_URL{ending}": "tick's"}
+
+    given = environment(role, urls)
+
+    assert given == {f"SYNAP_REDIS_URL{ending if role == TICK else ''}": expected}
+
+
 def test_absent_secret_stays_absent() -> None:
     """No placeholder pretends that a target exists which nobody configured."""
     assert environment(TICK, {"PATH": "/bin"}) == {"PATH": "/bin"}

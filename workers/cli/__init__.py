@@ -7,6 +7,7 @@
     history     what operators did
     sign, verify, send   signatures and signed samples
     settings    what the environment resolves to
+    acl         a Redis user for each role
     rotation    credentials: what is planned, what is under way, and orders
 
 Every command has `--json`: one JSON document on standard output, times as ISO 8601 in UTC.

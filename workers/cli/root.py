@@ -8,6 +8,7 @@ from typing import Final
 
 import click
 
+from workers.cli.acl import acl
 from workers.cli.alerts import alerts
 from workers.cli.backtest import backtest
 from workers.cli.check_config import check_config
@@ -40,7 +41,7 @@ def cli() -> None:
 
 COMMANDS: Final = (
     events, dead, quarantine, maca, alerts, silence, deliveries, routes, check_config, backtest,
-    drill_receiver, history, sign, verify, send, settings,
+    drill_receiver, history, sign, verify, send, settings, acl,
     rotation,
 )  # fmt: skip
 for command in COMMANDS:

@@ -30,6 +30,7 @@ EXIT_SETTINGS: Final = 2
 KEEP_ALIVE: Final = 90
 """Seconds: longer than a load balancer's idle time, so that it never writes into a closing one."""
 
+CLOSE: Final = (b"connection", b"close")
 MAX_CONNECTIONS: Final = 8_192
 COLLECTOR: Final = (20_000, 20, 20)
 BACKLOG: Final = 2_048
@@ -39,6 +40,11 @@ _log = structlog.get_logger("receiver")
 
 class Server(uvicorn.Server):
     """A uvicorn server that leaves signals to the process, which has two of them to stop."""
+
+    def drain(self) -> None:
+        """Close each connection with its next answer, so that none is cut when all are closed."""
+        self.config.encoded_headers.append(CLOSE)
+        self.server_state.default_headers.append(CLOSE)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -80,6 +86,7 @@ async def _serve(
         _log.info("server.started", port=_port(public), admin_port=_port(admin))
         await asyncio.wait([told, serving, overseeing], return_when=asyncio.FIRST_COMPLETED)
         edge.health.stop()
+        front.drain()
         _log.info("server.stopping")
         # A person at a terminal waits for nobody's endpoint list to be brought up to date.
         if told.done() and told.result() == signal.SIGTERM:

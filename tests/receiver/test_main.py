@@ -183,7 +183,7 @@ def test_the_end_is_orderly(start: Start, redis_url: str) -> None:
         answer = slow.recv(65536)
     ended.join()
 
-    assert late.status_code == 202
+    assert (late.status_code, late.headers["connection"]) == (202, "close")
     assert answer.startswith(b"HTTP/1.1 202 ")
     assert receiver.process.process.returncode == 0
 

@@ -21,7 +21,7 @@ from redis.asyncio.sentinel import SentinelConnectionPool as AsyncSentinelConnec
 from redis.backoff import NoBackoff
 from redis.connection import parse_url
 from redis.retry import Retry
-from redis.sentinel import Sentinel
+from redis.sentinel import Sentinel, SentinelManagedConnection, SentinelManagedSSLConnection
 
 SCHEMES: Final = ("redis+sentinel://", "rediss+sentinel://")
 PORT: Final = 26379
@@ -45,6 +45,23 @@ class Watched:
     master: str
     node: dict[str, Any] = field(repr=False)
     asking: dict[str, Any] = field(repr=False)
+
+
+class _Connection(SentinelManagedConnection):
+    """A connection that is closed when reading is broken off, as redis-py's plain ones are.
+
+    A signal may end a wait at any moment; the reply would then be taken for the next command's.
+    """
+
+    def read_response(
+        self, *args: Any, disconnect_on_error: bool | None = True, **options: Any
+    ) -> Any:
+        """Read one reply."""
+        return super().read_response(*args, disconnect_on_error=disconnect_on_error, **options)
+
+
+class _SecureConnection(_Connection, SentinelManagedSSLConnection):
+    """The same over TLS."""
 
 
 class _Pool(AsyncSentinelConnectionPool):
@@ -94,7 +111,9 @@ def client(url: str, options: dict[str, Any]) -> Redis:
     sentinel = Sentinel(  # type: ignore[no-untyped-call]  # redis-py's
         found.hosts, sentinel_kwargs=asking, **(options | found.node)
     )
-    primary: Redis = sentinel.master_for(found.master)  # type: ignore[no-untyped-call]  # its too
+    primary: Redis = sentinel.master_for(  # type: ignore[no-untyped-call]  # its too
+        found.master, connection_class=_SecureConnection if "ssl" in found.node else _Connection
+    )
     return primary
 
 

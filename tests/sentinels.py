@@ -22,8 +22,10 @@ MASTER: Final = "hooks"
 PROMPT: Final = ("--repl-diskless-sync-delay", "0")
 """A replica is served as soon as it asks, instead of after five seconds."""
 
-DOWN_AFTER: Final = 1_000
-"""Milliseconds of silence after which a Sentinel holds a server to be gone."""
+DOWN_AFTER: Final = 1_500
+"""Milliseconds of silence after which the Sentinels of a quorum hold a server to be gone."""
+
+NEVER: Final = 600_000
 
 
 def start_replica(
@@ -40,7 +42,12 @@ class Sentinel:
     """One Sentinel on a free port; with others it watches the primary on another one."""
 
     def __init__(
-        self, primary: int | None, *, binary: str | None = None, config: Sequence[str] = ()
+        self,
+        primary: int | None,
+        *,
+        binary: str | None = None,
+        config: Sequence[str] = (),
+        down_after: int = NEVER,
     ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="sh-", dir="/tmp"))
         self.port = free_port()
@@ -50,7 +57,7 @@ class Sentinel:
             f'dir "{self.folder}"',
             f'logfile "{self.folder}/sentinel.log"',
             f"sentinel monitor {MASTER} 127.0.0.1 {primary} 2",
-            f"sentinel down-after-milliseconds {MASTER} {DOWN_AFTER}",
+            f"sentinel down-after-milliseconds {MASTER} {down_after}",
             f"sentinel failover-timeout {MASTER} 3000",
             *config,
         )
@@ -96,7 +103,9 @@ class Quorum:
         self.replicas = [
             start_replica(self.primary, binary=binary, config=config) for _ in range(replicas)
         ]
-        self.sentinels = [Sentinel(self.primary.port, binary=binary) for _ in range(3)]
+        self.sentinels = [
+            Sentinel(self.primary.port, binary=binary, down_after=DOWN_AFTER) for _ in range(3)
+        ]
         wait_for(self._complete, what="three Sentinels to know each other")
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 from collections.abc import Callable, Iterator
 
@@ -148,3 +149,41 @@ async def test_a_replica_itself_is_named(pair: Start, ack: str) -> None:
 
     assert level is Level.UNPROVEN
     assert "point SYNAP_REDIS_URL at the primary" in problem
+
+
+@pytest.mark.parametrize(
+    ("ack", "lost"),
+    [pytest.param("replica", 0, id="replica"), pytest.param("fsync", 5, id="fsync")],
+)
+async def test_what_a_replica_never_got_was_never_acknowledged(
+    pair: Start, ack: str, lost: int
+) -> None:
+    """With the link cut before the primary dies, only the primary's disk has what came after.
+
+    `fsync` acknowledged that, and says so; `replica` did not, so its promotion loses nothing.
+    """
+    primary, replica = pair()
+    settings = settings_for(primary.url, SYNAP_ACK=ack, SYNAP_COMMIT_TIMEOUT="1s")
+    async with running(settings) as intake:
+        await intake.submit(submission(make_event(event_id="evt_0")))
+        cut(primary, replica)
+        accepted = []
+        for number in range(1, 6):
+            item = submission(make_event(event_id=f"evt_{number}"))
+            with contextlib.suppress(UnavailableError):
+                await intake.submit(item)
+                assert item.event
+                accepted.append(item.event.key)
+    primary.kill()
+
+    with replica.client() as client:
+        client.replicaof("NO", "ONE")
+        missing = [key for key in accepted if not client.exists(KEYS.event(key))]
+    assert len(missing) == lost
+
+
+def cut(primary: RedisServer, replica: RedisServer) -> None:
+    """Cut a replica off without its knowing: it cannot sign in again."""
+    with primary.client() as one, replica.client() as other:
+        other.config_set("masterauth", "wrong")
+        one.client_kill_filter(_type="replica")

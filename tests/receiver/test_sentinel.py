@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import os
+import signal
+import threading
 import time
 from collections.abc import Iterator
 
@@ -192,6 +195,32 @@ async def test_a_primary_that_was_replaced_in_silence_is_left(watched: RedisServ
         one.close()
         other.close()
     assert places == [[1, 0], [0, 1]]
+
+
+def test_a_reply_that_nobody_waited_for_is_not_read_later(watched: RedisServer) -> None:
+    """A wait that a signal ends, as a worker's does when it shall stop, leaves nothing behind."""
+    one = Sentinel(watched.port)
+    earlier = signal.signal(signal.SIGUSR1, interrupt)
+    timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGUSR1))
+    with connect(common(url_of(one.port))) as client:
+        client.ping()
+        timer.start()
+        with pytest.raises(ToldError):
+            client.blpop("nothing", timeout=1)
+        answers = [client.rpush("list", "1"), client.llen("list"), client.lpop("list")]
+    signal.signal(signal.SIGUSR1, earlier)
+    one.close()
+
+    assert answers == [1, 1, b"1"]
+
+
+class ToldError(Exception):
+    """Somebody said to stop."""
+
+
+def interrupt(*_: object) -> None:
+    """Raise where a signal finds the process."""
+    raise ToldError
 
 
 def test_an_unknown_name_is_said(watched: RedisServer) -> None:

@@ -99,7 +99,13 @@ class Sender:
 
 
 class Plant:
-    """Redis, receiver and workers of one test; every process can be killed."""
+    """Redis, receiver and workers of one test; every process can be killed.
+
+    Args:
+        folder: where logs go.
+        server: whose records are looked at, one of the plant's own if none is given.
+        environ: further variables.
+    """
 
     def __init__(self, folder: Path, *, server: RedisServer | None = None, **environ: str) -> None:
         self.folder = folder

@@ -121,7 +121,7 @@ class Durability:
         waits = []
         if self._ack != "memory" and appends and not always and self._has_waitaof():
             waits.append(FSYNC)
-        if self._ack == "replica" and self._has_replica():
+        if self._ack == "replica" and _has_replica(info):
             waits.append(REPLICATION)
         return Standing(always, tuple(waits), self._promoted_at(info, now))
 
@@ -152,12 +152,11 @@ class Durability:
             return False
         return True
 
-    def _has_replica(self) -> bool:
-        """Say whether there is a replica to wait for; waiting for none would hold up every page."""
-        try:
-            found = int(self._redis.wait(1, 1))
-        except ResponseError:
-            found = 0
-        if found < 1:
-            _log.warning("outcome.not_durable", error="no replica")
-        return found >= 1
+
+def _has_replica(info: Mapping[str, Any]) -> bool:
+    """Say whether there is a replica to wait for: waiting for none would hold up every page."""
+    replicas = [info[name] for name in info if name.startswith("slave")]
+    found = any(isinstance(one, dict) and one.get("state") == "online" for one in replicas)
+    if not found:
+        _log.warning("outcome.not_durable", error="no replica")
+    return found

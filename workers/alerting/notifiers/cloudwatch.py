@@ -25,6 +25,11 @@ NAMESPACE: Final = "SynapHooks"
 METRIC: Final = "AlertsFiring"
 DIMENSIONS: Final = ("alertname", "severity")
 MAX_METRICS: Final = 1000
+MAX_BYTES: Final = 900_000
+"""Bytes of a call's metrics together: below the megabyte that CloudWatch takes."""
+METRIC_BYTES: Final = 400
+DIMENSION_BYTES: Final = 120
+"""Bytes that a metric and a dimension take beside what they say, encoded in any way."""
 MAX_DIMENSIONS: Final = 30
 NAME_CHARS: Final = 255
 COUNTLESS: Final = frozenset(
@@ -56,10 +61,9 @@ class Cloudwatch:
         return f"{self.account_.region} {self.account_.profile} {self.account_.endpoint_url}"
 
     def notify(self, notification: Notification, call: Call) -> Verdict:
-        """Put the counts, at most a thousand in a call."""
-        data = self.data(notification)
-        chunks = [data[at : at + MAX_METRICS] for at in range(0, len(data), MAX_METRICS)]
-        steps = [Step(str(at), partial(self._put, chunk, call)) for at, chunk in enumerate(chunks)]
+        """Put the counts, at most a thousand and at most a megabyte in a call."""
+        chunks = enumerate(batches(self.data(notification)))
+        steps = [Step(str(at), partial(self._put, chunk, call)) for at, chunk in chunks]
         return in_order(steps, call)
 
     def data(self, notification: Notification) -> list[dict[str, Any]]:
@@ -93,6 +97,23 @@ class Cloudwatch:
         if isinstance(answer, Retry | Permanent):
             return answer
         return Sent(str(answer.get("ResponseMetadata", {}).get("RequestId", "")))
+
+
+def batches(data: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Yield the metrics in calls of at most what CloudWatch takes."""
+    batch: list[dict[str, Any]] = []
+    weight = 0
+    for one in data:
+        size = METRIC_BYTES + sum(
+            DIMENSION_BYTES + 3 * len(part["Name"] + part["Value"]) for part in one["Dimensions"]
+        )
+        if batch and (len(batch) == MAX_METRICS or weight + size > MAX_BYTES):
+            yield batch
+            batch, weight = [], 0
+        batch.append(one)
+        weight += size
+    if batch:
+        yield batch
 
 
 def _dimensions(alert: Alert, names: Sequence[str]) -> Iterator[tuple[str, str]]:

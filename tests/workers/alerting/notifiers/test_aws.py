@@ -22,6 +22,7 @@ from tests.workers.alerting.notifiers.conformance import (
 )
 from workers.alerting.notification import Notifier
 from workers.alerting.notifiers.aws import Account, judge
+from workers.alerting.notifiers.cloudwatch import batches
 from workers.alerting.notifiers.sns import Sns
 from workers.outbound import Outbound, Permanent, Reason, Retry, Sent
 from workers.section import DocumentError
@@ -270,6 +271,21 @@ def test_what_a_configuration_may_not_say(kind: str, text: str, message: str) ->
     """Mistakes are found when the configuration is read."""
     with pytest.raises(DocumentError, match=message):
         target(kind, text)
+
+
+def test_a_call_weighs_no_more_than_cloudwatch_takes(sink: Sink, outbound: Outbound) -> None:
+    """Many alerts with long labels are told in several calls."""
+    names = [f"label_{number}" for number in range(20)]
+    made = target("cloudwatch", f"{{dimensions: {names}, {account(sink.url)}}}")
+    alerts = [
+        make_alert("A", host=str(n), **dict.fromkeys(names, f"{n:0250}")) for n in range(100)
+    ]
+
+    verdict = made.notify(notification(*alerts), call(outbound))
+
+    assert isinstance(verdict, Sent)
+    assert len(sink.seen) > 1
+    assert sum(len(batch) for batch in batches(made.data(notification(*alerts)))) == 100  # type: ignore[attr-defined]
 
 
 def test_the_values_of_a_metric() -> None:

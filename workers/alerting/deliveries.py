@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from redis import Redis
-from redis.client import Pipeline
+from redis.commands.core import Script
 
 from workers.alerting.buckets import FOLD_SECONDS
 from workers.alerting.decision import Entry
@@ -97,23 +97,18 @@ class Deliveries:
 
     def claim(self, delivery: str, integration: Integration | None, now: float) -> Attempt | None:
         """Begin an attempt; None if the delivery is gone, not due, held, or has to wait."""
-        row = self._claim(args=self._claim_args(delivery, integration, now))
-        return attempt_of(delivery, row)
+        script, args = self.claiming(delivery, integration, now)
+        return attempt_of(delivery, script(args=args))
 
-    def claim_in(
-        self, pipe: Pipeline, delivery: str, integration: Integration | None, now: float
-    ) -> None:
-        """Begin an attempt along with other writes; `attempt_of` reads the answer."""
-        self._claim(args=self._claim_args(delivery, integration, now), client=pipe)
-
-    def _claim_args(
+    def claiming(
         self, delivery: str, integration: Integration | None, now: float
-    ) -> list[str | int | float]:
+    ) -> tuple[Script, list[str | int | float]]:
+        """Return the script that begins an attempt, to run with another; see `attempt_of`."""
         args: list[str | int | float] = [self._room, delivery, now, now + self._lease]
         if integration is None:
-            return [*args, "", 0, 0, 0]
+            return self._claim, [*args, "", 0, 0, 0]
         rate = integration.rate
-        return [*args, integration.bucket, rate.interval, rate.burst, FOLD_SECONDS]
+        return self._claim, [*args, integration.bucket, rate.interval, rate.burst, FOLD_SECONDS]
 
     def entries(self, gid: str, targets: Sequence[str]) -> dict[str, Entry]:
         """Return what these targets were last told of a group, those that were told at all."""

@@ -29,7 +29,7 @@ from workers.alerting.notes import Notes
 from workers.alerting.notification import Call
 from workers.alerting.pipeline import Heard, Role, Verdict, Way, hear, records, verdicts
 from workers.alerting.planning import going_on, in_words, options_of, sources, staying, warn
-from workers.alerting.ports import Acknowledgements, Silences
+from workers.alerting.ports import Acknowledgements, Muting, Silences
 from workers.alerting.store import Begun, Plan, Store
 from workers.alerting.ways import ways_of
 from workers.ledger.transitions import Effect
@@ -92,13 +92,16 @@ class Dispatcher:
 
     def _flush_all(self, rows: Sequence[Any], now: float) -> None:
         """Flush the groups that were begun, then try what comes of it."""
+        if not rows:
+            return
         config = self._current()
         options = partial(options_of, config)
+        silenced = self._neighbours.silences.in_force(now)
         left: list[Message] = []
         for row in rows:
             try:
                 begun = self._store.opened(row, options, now, config.external_url)
-                left += self._flush(config, begun, now, alone=len(rows) == 1)
+                left += self._flush(config, begun, silenced, now, alone=len(rows) == 1)
             except RedisError:
                 raise
             except Exception as error:  # noqa: BLE001 - one broken group stops no other
@@ -107,7 +110,7 @@ class Dispatcher:
             self._deliverer.carry_on(None, left, max(now, self._clock()))
 
     def _flush(
-        self, config: AlertingConfig, begun: Begun, now: float, *, alone: bool
+        self, config: AlertingConfig, begun: Begun, silenced: Muting, now: float, *, alone: bool
     ) -> list[Message]:
         """Flush one group; return what is left to be told, first that of its first target.
 
@@ -117,7 +120,7 @@ class Dispatcher:
         found = ways_of(config, begun.flush)
         warn(config, begun.flush, found.orphans)
         flush = self._doubted(begun, found.ways)
-        heard = self._heard(config, flush)
+        heard = self._heard(config, flush, silenced)
         opened = any(entry.open for entry in flush.log.values())
         ack = self._neighbours.acknowledgements.of(flush.gid, now) if opened else None
         decided = verdicts(flush, heard, found.ways, ack)
@@ -129,7 +132,8 @@ class Dispatcher:
             self._notes.record(records(flush, heard, decided))
         if first is None:
             return list(plan.send) if finished else []
-        self._deliverer.carry_on(attempt, plan.send[1:] if finished else (), now)
+        others = plan.send[attempt is not None :] if finished else ()
+        self._deliverer.carry_on(attempt, others, now)
         return []
 
     def _plan(
@@ -163,12 +167,7 @@ class Dispatcher:
         """End a flush, and begin its first delivery in the same round trip if there is one."""
         if first is None:
             return self._store.finish(begun, plan, now)[0], None
-        claim = partial(
-            self._deliveries.claim_in,
-            delivery=first.delivery,
-            integration=first.integration,
-            now=now,
-        )
+        claim = self._deliveries.claiming(first.delivery, first.integration, now)
         finished, row = self._store.finish(begun, plan, now, claim)
         return finished, attempt_of(first.delivery, row)
 
@@ -215,7 +214,7 @@ class Dispatcher:
                     log.setdefault(way.integration.target, Entry(doubt=True))
         return replace(flush, log=log)
 
-    def _heard(self, config: AlertingConfig, flush: Flush) -> Heard:
+    def _heard(self, config: AlertingConfig, flush: Flush, silenced: Muting) -> Heard:
         inhibitor = config.inhibitor
         watched = [
             spot
@@ -231,7 +230,6 @@ class Dispatcher:
             options.mute_time_intervals,
             flush.now,
         )
-        silenced = self._neighbours.silences.in_force(flush.now)
         return hear(flush, inhibited_by(inhibitor, occupied), muted, silenced)
 
     def _tell(self, message: Message, flush: Flush) -> Entry:

@@ -1,6 +1,7 @@
 """What the pipeline asks of its neighbours: who is silenced, who took it, and who remembers.
 
-The pipeline calls each once for a flush, with the flush's one `now` (Unix seconds).
+Silences are read once for the flushes of a job, the others once for each flush, with the one `now`
+(Unix seconds) that holds there.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ class Silences(Protocol):
     """Who may not be heard now."""
 
     def in_force(self, now: float) -> Muting:
-        """Return what mutes at `now`; read once, asked for each alert of a flush."""
+        """Return what mutes at `now`; read once, asked for each alert."""
         ...
 
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
+
+from redis import Redis
+from redis.commands.core import Script
+from redis.exceptions import NoScriptError
 
 from workers.alerting.groups import lua
 from workers.ledger import transitions
@@ -32,3 +37,24 @@ def effect_args(effects: list[transitions.Effect]) -> list[str | bytes | int | f
     for effect in effects:
         args += [effect.name, len(effect.args), *effect.args]
     return args
+
+
+def together(redis: Redis, *runs: tuple[Script, Sequence[Any]]) -> list[Any]:
+    """Run scripts one after the other in one round trip; return their answers.
+
+    redis-py's own pipeline would ask first whether the server knows them, in one more. After the
+    server forgot one, it runs last.
+    """
+    with redis.pipeline(transaction=False) as pipe:
+        for script, args in runs:
+            pipe.evalsha(script.sha, 0, *args)
+        answers = pipe.execute(raise_on_error=False)
+    found = []
+    for (script, args), answer in zip(runs, answers, strict=True):
+        if isinstance(answer, NoScriptError):
+            found.append(script(args=args))
+        elif isinstance(answer, Exception):
+            raise answer
+        else:
+            found.append(answer)
+    return found

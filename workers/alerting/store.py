@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 from redis import Redis
-from redis.client import Pipeline
+from redis.commands.core import Script
 
 from receiver.broker import queues_key, script_args
 from workers.alert import Alert
@@ -16,7 +16,7 @@ from workers.alerting.decision import Entry
 from workers.alerting.flush import Flush, Held, Message, Options
 from workers.alerting.groups import LEASE, SOURCE_SECONDS, flush_job
 from workers.alerting.keys import room
-from workers.alerting.scripts import effect_args, with_effects, with_jobs
+from workers.alerting.scripts import effect_args, together, with_effects, with_jobs
 from workers.ledger.transitions import Effect
 
 HANDOVER_SECONDS: Final = 5.0
@@ -154,7 +154,7 @@ class Store:
         begun: Begun,
         plan: Plan,
         now: float,
-        then: Callable[[Pipeline], None] | None = None,
+        then: tuple[Script, Sequence[Any]] | None = None,
     ) -> tuple[bool, Any]:
         """End a flush.
 
@@ -162,7 +162,7 @@ class Store:
             begun: the flush.
             plan: what it leaves behind.
             now: Unix seconds.
-            then: adds one more write, which goes with it in the same round trip.
+            then: one more script, which goes with it in the same round trip.
 
         Returns:
             False if the fence was lost or it has to decide again; and what `then` answered.
@@ -182,10 +182,7 @@ class Store:
         args += effect_args(list(plan.effects))
         if then is None:
             return bool(self._finish(args=args)), None
-        with self._redis.pipeline(transaction=False) as pipe:
-            self._finish(args=args, client=pipe)
-            then(pipe)
-            finished, answer = pipe.execute()
+        finished, answer = together(self._redis, (self._finish, args), then)
         return bool(finished), answer
 
     def occupied(self, spots: Iterable[str], now: float) -> list[str]:

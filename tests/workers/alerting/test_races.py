@@ -153,6 +153,16 @@ def test_what_was_to_be_taken_along_by_a_lost_job_comes_due_again(home: House, s
     assert len(open_incidents(sink.seen)) == 2
 
 
+def test_a_server_that_forgot_the_scripts_is_told_them_again(home: House, sink: Sink) -> None:
+    """After a failover no page waits for the tick."""
+    home.report(make_alert())
+    home.redis.script_flush()
+
+    home.work()
+
+    assert len(sink.seen) == 1
+
+
 def test_one_broken_group_does_not_stop_the_others(home: House, sink: Sink) -> None:
     """What cannot be read is logged and left; the groups beside it are told."""
     home.report(make_alert("A"), make_alert("B"))

@@ -277,9 +277,7 @@ def test_a_call_weighs_no_more_than_cloudwatch_takes(sink: Sink, outbound: Outbo
     """Many alerts with long labels are told in several calls."""
     names = [f"label_{number}" for number in range(20)]
     made = target("cloudwatch", f"{{dimensions: {names}, {account(sink.url)}}}")
-    alerts = [
-        make_alert("A", host=str(n), **dict.fromkeys(names, f"{n:0250}")) for n in range(100)
-    ]
+    alerts = [make_alert("A", host=str(n), **dict.fromkeys(names, f"{n:0250}")) for n in range(100)]
 
     verdict = made.notify(notification(*alerts), call(outbound))
 

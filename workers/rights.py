@@ -123,9 +123,9 @@ def _serves(queue: str) -> Rights:
 _RAISES: Final = Rights(
     own=keys(
         "alerting:alerts:* alerting:called alerting:counters alerting:due alerting:group:* "
-        "alerting:urgent"
+        "alerting:ends alerting:urgent"
     ),
-    own_write=keys("alerting:ends alerting:source:*"),
+    own_write=keys("alerting:source:*"),
 ) | _pushes(NOTIFICATIONS, "job:flush-*")
 """To bring an alert to its group."""
 

@@ -70,8 +70,9 @@ def opened(world: World) -> Iterator[Session]:
             now=world.clock(),
         )
     except RedisError as error:
+        said = str(error).partition(" : <")[0]  # redis-py adds its clients of the Sentinels
         raise RedisTrouble(
-            f"Redis at {broker.server_name(settings)}: {clean(str(error)).rstrip('.')}. "
+            f"Redis at {broker.server_name(settings)}: {clean(said).rstrip('.')}. "
             "Start it, or set SYNAP_REDIS_URL to the one that the service uses."
         ) from error
     finally:

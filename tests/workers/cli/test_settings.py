@@ -103,6 +103,17 @@ def test_redis_is_unreachable(arguments: tuple[str, ...]) -> None:
     assert "hunter2" not in command.err
 
 
+def test_sentinels_are_unreachable() -> None:
+    """Without Sentinels a command says the same in one line and plain words."""
+    command = Command("redis+sentinel://me:hunter2@127.0.0.1:1,127.0.0.1:2/hooks")
+
+    assert command("dead", "list") == 3
+    assert command.err.strip() == (
+        "Error: Redis at redis+sentinel://127.0.0.1:1,127.0.0.1:2/hooks: No master found for "
+        "'hooks'. Start it, or set SYNAP_REDIS_URL to the one that the service uses."
+    )
+
+
 @pytest.mark.parametrize("arguments", READS_REDIS, ids=" ".join)
 def test_settings_are_wrong(arguments: tuple[str, ...]) -> None:
     """With wrong settings a command ends with 2 before it does anything."""

@@ -23,14 +23,13 @@ from receiver import logs
 from receiver.errors import SettingsError
 from receiver.settings import ReceiverSettings, load
 from receiver.web.app import Edge, create_edge
-from receiver.web.protocol import WholeProtocol
+from receiver.web.protocol import CLOSE, WholeProtocol
 
 EXIT_SETTINGS: Final = 2
 
 KEEP_ALIVE: Final = 90
 """Seconds: longer than a load balancer's idle time, so that it never writes into a closing one."""
 
-CLOSE: Final = (b"connection", b"close")
 MAX_CONNECTIONS: Final = 8_192
 COLLECTOR: Final = (20_000, 20, 20)
 BACKLOG: Final = 2_048
@@ -44,7 +43,7 @@ class Server(uvicorn.Server):
     def drain(self) -> None:
         """Close each connection with its next answer, so that none is cut when all are closed."""
         self.config.encoded_headers.append(CLOSE)
-        self.server_state.default_headers.append(CLOSE)
+        self.server_state.default_headers = [*self.server_state.default_headers, CLOSE]
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -19,6 +19,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from receiver.web.problems import Answer
 from receiver.web.webhook import DEFAULT_PATH, Webhook, scan
 
+CLOSE: Final = (b"connection", b"close")
+"""The header with which an answer is the last on its connection."""
+
 _URL: Final = re.compile(re.escape(DEFAULT_PATH.encode()) + rb"(?:/([A-Za-z0-9._-]+))?")
 """Paths that are taken as they stand: no query, nothing escaped."""
 
@@ -39,7 +42,7 @@ class Exchange:
     """
 
     __slots__ = (
-        "_common", "_common_of", "_protocol",
+        "_closes", "_common", "_common_of", "_protocol",
         "disconnected", "keep_alive", "message_event", "response_complete",
     )  # fmt: skip
 
@@ -47,6 +50,7 @@ class Exchange:
         self._protocol = protocol
         self._common_of: object = None
         self._common = b""
+        self._closes = False
         self.message_event = asyncio.Event()
         self.disconnected = False
         self.keep_alive = True
@@ -58,19 +62,21 @@ class Exchange:
         if self.disconnected:
             return
         protocol = self._protocol
-        closing = b"" if self.keep_alive else b"connection: close\r\n"
-        protocol.transport.write(b"".join((answer.head, self._headers(), closing, answer.rest)))
-        if closing:
+        if protocol.server_state.default_headers is not self._common_of:
+            self._read_common(protocol.server_state.default_headers)
+        common, closes = self._common, self._closes
+        if not (self.keep_alive or closes):
+            common, closes = common + b"%b: %b\r\n" % CLOSE, True
+        protocol.transport.write(b"".join((answer.head, common, answer.rest)))
+        if closes:
             protocol.transport.close()
         protocol.on_response_complete()
 
-    def _headers(self) -> bytes:
-        """Return the server's own headers (the date), which it makes anew each second."""
-        headers = self._protocol.server_state.default_headers
-        if headers is not self._common_of:
-            self._common = b"".join([b"%b: %b\r\n" % pair for pair in headers])
-            self._common_of = headers
-        return self._common
+    def _read_common(self, headers: list[tuple[bytes, bytes]]) -> None:
+        """Render the headers that the server has for every answer, and makes anew each second."""
+        self._common = b"".join([b"%b: %b\r\n" % pair for pair in headers])
+        self._closes = CLOSE in headers
+        self._common_of = headers
 
 
 class WholeProtocol(HttpToolsProtocol):

@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ import pytest
 from redis import Redis
 
 from tests.build import SECRET, make_event, signed
-from tests.servers import ROOT, Module, RedisServer, free_port, start_redis, wait_for
+from tests.servers import ROOT, Module, RedisServer, free_port, listening, start_redis, wait_for
 
 PATH = "/webhooks/synap"
 
@@ -165,7 +164,7 @@ def test_an_unreachable_redis_is_no_error_at_the_start(start: Start) -> None:
 
 def test_the_end_is_orderly(start: Start, redis_url: str) -> None:
     """First not ready, still answering; then an open request is finished; then it ends with 0."""
-    receiver = start(SYNAP_REDIS_URL=redis_url, SYNAP_SHUTDOWN_DELAY="1.0")
+    receiver = start(SYNAP_REDIS_URL=redis_url, SYNAP_SHUTDOWN_DELAY="2.5")
     raw, headers = signed(make_event(event_id="evt_open"))
     lines = [f"{name}: {text}\r\n" for name, text in headers.items()]
     head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\n{''.join(lines)}Content-Length: {len(raw)}\r\n\r\n"
@@ -176,7 +175,7 @@ def test_the_end_is_orderly(start: Start, redis_url: str) -> None:
         ended.start()
         wait_for(lambda: receiver.admin("/readyz").status_code == 503, what="not ready")
         late = receiver.post(make_event(event_id="evt_late"))
-        time.sleep(1.5)
+        wait_for(lambda: not listening(receiver.port), what="the listener closed")
         with pytest.raises(httpx2.ConnectError):
             receiver.post(make_event(event_id="evt_too_late"))
         slow.sendall(raw[10:])

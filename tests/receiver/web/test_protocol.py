@@ -223,6 +223,20 @@ def test_a_server_that_stops_answers_first(serve: Serve) -> None:
     assert end == b""
 
 
+def test_a_header_of_the_server_s_own_closes(serve: Serve) -> None:
+    """When the server says for every answer that it is the last, it is."""
+    bench = Bench()
+    served = serve(bench.app, http=bench.protocol, headers=[("connection", "close")])
+
+    with connected(served) as connection:
+        connection.sendall(request())
+        (answer,) = answers(connection, 1)
+        end = connection.recv(1)
+
+    assert answer.count(b"connection: close\r\n") == 1
+    assert end == b""
+
+
 def test_a_client_that_leaves_is_logged_all_the_same(serve: Serve) -> None:
     """Its event is committed; the answer reaches nobody, and nothing breaks."""
     bench, commits, served = held(serve)

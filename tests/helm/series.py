@@ -11,7 +11,14 @@ from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.metrics import MetricWrapperBase
 
 from receiver.metrics import Metrics
-from workers.metrics import COUNTERS, GAUGES, REDIS_UP, SupervisorMetrics, WorkerMetrics
+from workers.metrics import (
+    COUNTERS,
+    GAUGES,
+    REDIS_UP,
+    ROTATION_GAUGES,
+    SupervisorMetrics,
+    WorkerMetrics,
+)
 
 INTERNAL: Final = {"namespace", "app_kubernetes_io_instance", "job", "pod", "container", "le"}
 """Labels that scraping adds, and the one of histograms."""
@@ -39,6 +46,7 @@ def declared() -> Mapping[str, set[str]]:
             found[name] = labels.get(family.name, set())
     found |= {gauge.name: {gauge.label} for gauge in GAUGES}
     found |= {f"{counter.name}_total": {counter.label} for counter in COUNTERS}
+    found |= {gauge.name: set(gauge.labels) for gauge in ROTATION_GAUGES}
     return found | {REDIS_UP.name: set()}
 
 

@@ -13,17 +13,18 @@ Expected = tuple[str, str, Mapping[str, str]]
 
 
 class Story(NamedTuple):
-    """Series by name and labels, and what is expected of them."""
+    """Series by name and labels, and what is expected of them; `every` is how often rules look."""
 
     name: str
     series: Mapping[str, str]
     expected: tuple[Expected, ...]
+    every: str = "30s"
 
     def document(self, rules: str, alerts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         """Return what `promtool test rules` reads."""
         return {
             "rule_files": [rules],
-            "evaluation_interval": "30s",
+            "evaluation_interval": self.every,
             "tests": [
                 {
                     "interval": "1m",

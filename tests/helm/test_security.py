@@ -15,6 +15,7 @@ from tests.helm.chart import (
     merged,
     named,
     of_kind,
+    pod_labels,
     pod_spec,
     render,
 )
@@ -172,11 +173,11 @@ def test_redis_users_are_those_that_the_command_makes() -> None:
 
 @pytest.mark.parametrize("case", [case for case in CASES if case != "extras"])
 def test_each_component_has_its_own_network_policy(case: str) -> None:
-    """Each Deployment has a NetworkPolicy of its name that rules both ways."""
+    """Each workload has a NetworkPolicy of its name that rules both ways."""
     objects = render(case)
     policies = {one["metadata"]["name"]: one for one in of_kind(objects, "NetworkPolicy")}
 
-    for workload in of_kind(objects, "Deployment", "StatefulSet"):
+    for workload in of_kind(objects, *WORKLOADS):
         policy = policies[workload["metadata"]["name"]]
         assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
 
@@ -197,6 +198,20 @@ def test_networks_are_as_narrow_as_the_role() -> None:
     assert reaches(plain, "-worker-notifications") == {53, 6379, 443}
     assert reaches(full, "-worker-rotation") == {53, 6379, 443, 6443, 8200}
     assert reaches(render("valkey"), "-valkey") == set()
+
+
+def test_the_test_pod_is_let_in() -> None:
+    """Whoever else may deliver, the pod of `helm test` reaches the receiver, and it alone."""
+    objects = render("httproute")
+    (way_in, _) = named(objects, "NetworkPolicy", "-receiver")["spec"]["ingress"]
+    labels = pod_labels(named(objects, "Pod", "-test"))
+    let_in = [
+        peer["podSelector"]["matchLabels"] for peer in way_in["from"] if "podSelector" in peer
+    ]
+
+    assert [one for one in let_in if one.items() <= labels.items()] == let_in != []
+    assert reaches(objects, "-test") == {53, 6380, 8080}
+    assert reaches(render("sentinel"), "-receiver") == {53, 26379, 6379}
 
 
 def test_rollouts_drop_nothing() -> None:

@@ -164,6 +164,12 @@ def test_what_is_missing_is_named(changes: dict[str, Any], said: str) -> None:
             id="valkey",
         ),
         pytest.param({"settings": {"ack": "memory"}}, "settings.ack is memory", id="ack"),
+        pytest.param({"settings": {"ack": "replica"}}, "not on its disk", id="replica"),
+        pytest.param(
+            {"redis": {"url": "redis+sentinel://a:26379,b:26379/hooks"}},
+            "redis.url names Sentinels",
+            id="sentinels",
+        ),
         pytest.param(
             {"monitoring": {"prometheusRule": {"enabled": True}}}, "enable both", id="labels"
         ),

@@ -1,7 +1,8 @@
 """`make bench`: measure the edge, the growing ledger and the workers, and write it down.
 
 Server on core 0; load and Valkey on core 1. Environment: FULL=1 grows the ledger to 1 000 000
-records; ROUNDS and SECONDS set how often and how long each server is measured.
+records; ROUNDS and SECONDS set how often and how long each server is measured, DRAINS how often a
+backlog is drained.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ def main() -> int:
     os.sched_setaffinity(0, {edge.LOAD_CORE})
     full = os.environ.get("FULL", "") not in ("", "0")
     rounds, seconds = int(os.environ.get("ROUNDS", "5")), int(os.environ.get("SECONDS", "3"))
+    drains = int(os.environ.get("DRAINS", "3"))
     if load.WRK is None:
         say("wrk is not on PATH: the load is our own client, which takes more of its core")
     OUT.mkdir(exist_ok=True)
@@ -51,10 +53,7 @@ def main() -> int:
         print("The edge while the ledger grows")
         points = edge.growth(redis, folder, records=1_000_000 if full else 100_000, say=say)
         print("The workers")
-        drains = {"worker": drain.ours(redis, folder, events=BACKLOG)}
-        say(f"one worker process {drains['worker'].rate:,.0f} events/s")
-        drains["rq"] = drain.one_job_each(redis, folder, events=JOBS)
-        say(f"RQ, one job per event {drains['rq'].rate:,.0f} events/s")
+        drained = drain.in_turn(redis, folder, events=BACKLOG, jobs=JOBS, rounds=drains, say=say)
         print("The alerting")
         alerts = alerting.measure(redis, folder, say)
     finally:
@@ -63,12 +62,12 @@ def main() -> int:
     rows = [
         *report.edge_rows(runs),
         *report.growth_rows(points),
-        *report.drain_rows(drains["worker"], drains["rq"]),
+        *report.drain_rows(drained),
         *alerting.rows(alerts),
     ]
     table = report.markdown(rows, report.machine())
     (OUT / "result.md").write_text(table)
-    figures = report.as_json(runs, points, drains) | {"alerting": alerts._asdict()}
+    figures = report.as_json(runs, points, drained) | {"alerting": alerts._asdict()}
     (OUT / "result.json").write_text(json.dumps(figures, indent=2) + "\n")
     print(f"\n{table}\nWritten to {OUT.name}/result.json and {OUT.name}/result.md")
     missed = [row for row in rows if row.holds is False]

@@ -33,6 +33,37 @@ class Drain(NamedTuple):
         return self.events / self.seconds
 
 
+class Pair(NamedTuple):
+    """One round: a backlog drained by one of our worker processes, then jobs by RQ's own."""
+
+    ours: Drain
+    rq: Drain
+
+    @property
+    def ratio(self) -> float:
+        """How many times as fast ours is."""
+        return self.ours.rate / self.rq.rate
+
+
+def in_turn(
+    redis: RedisServer,
+    folder: Path,
+    *,
+    events: int,
+    jobs: int,
+    rounds: int,
+    say: Callable[[str], None],
+) -> list[Pair]:
+    """Drain `events` with ours and `jobs` with RQ's, in turn."""
+    pairs: list[Pair] = []
+    for number in range(rounds):
+        pair = Pair(ours(redis, folder, events=events), one_job_each(redis, folder, events=jobs))
+        rates = f"{pair.ours.rate:,.0f} events/s, RQ {pair.rq.rate:,.0f} jobs/s"
+        say(f"round {number + 1}/{rounds} one worker process {rates}")
+        pairs.append(pair)
+    return pairs
+
+
 def fill(redis: RedisServer, folder: Path, *, events: int) -> None:
     """Send a backlog through the receiver while no worker runs."""
     redis.flush()

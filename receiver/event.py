@@ -99,25 +99,7 @@ def parse(raw: bytes, *, endpoint: str, received_at: float) -> Event:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError:
         raise EventError(Flaw.NOT_JSON) from None
-    if type(body) is not dict:
-        raise EventError(Flaw.NOT_OBJECT)
-    event_type = body.get("event_type") or body.get("type") or body.get("event")
-    if type(event_type) is not str or len(event_type) > MAX_NAME_CHARS:
-        raise EventError(Flaw.NO_TYPE)
-    data = body.get("data")
-    if type(data) is not dict:
-        data = body
-    return Event(
-        _identifier(body),
-        event_type,
-        _timestamp(body),
-        endpoint,
-        received_at,
-        _name(body, data, "instance_id"),
-        _name(body, data, "client_id"),
-        _name(body, data, "correlation_id"),
-        data,
-    )
+    return _read(body, endpoint, received_at)
 
 
 def moment(seconds: float) -> str:
@@ -153,8 +135,30 @@ def from_wire(wire: bytes) -> Event:
     stored = orjson.loads(wire)
     if stored.get("v", 0) > WIRE_VERSION:
         raise NewerWireError
-    raw = orjson.dumps(stored["body"])
-    return parse(raw, endpoint=stored["endpoint"], received_at=stored["received_at"])
+    return _read(stored["body"], stored["endpoint"], stored["received_at"])
+
+
+def _read(body: Any, endpoint: str, received_at: float) -> Event:
+    """Read a parsed body."""
+    if type(body) is not dict:
+        raise EventError(Flaw.NOT_OBJECT)
+    event_type = body.get("event_type") or body.get("type") or body.get("event")
+    if type(event_type) is not str or len(event_type) > MAX_NAME_CHARS:
+        raise EventError(Flaw.NO_TYPE)
+    data = body.get("data")
+    if type(data) is not dict:
+        data = body
+    return Event(
+        _identifier(body),
+        event_type,
+        _timestamp(body),
+        endpoint,
+        received_at,
+        _name(body, data, "instance_id"),
+        _name(body, data, "client_id"),
+        _name(body, data, "correlation_id"),
+        data,
+    )
 
 
 def _identifier(body: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -12,10 +13,14 @@ import orjson
 
 def fingerprint(labels: Mapping[str, str]) -> str:
     """Return 16 hex digits that stand for a label set; order does not matter."""
-    digest = hashlib.sha256()
-    for name in sorted(labels):
-        digest.update(b"%b\xff%b\xff" % (name.encode(), labels[name].encode()))
-    return digest.hexdigest()[:16]
+    return _fingerprint(tuple(sorted(labels.items())))
+
+
+@lru_cache(maxsize=1024)
+def _fingerprint(labels: tuple[tuple[str, str], ...]) -> str:
+    """Return the digest of sorted labels; the alerts of a storm have the same ones."""
+    framed = b"".join(b"%b\xff%b\xff" % (name.encode(), text.encode()) for name, text in labels)
+    return hashlib.sha256(framed).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

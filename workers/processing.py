@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from random import uniform
 from typing import Final
 from uuid import uuid4
@@ -19,12 +18,13 @@ from rq.timeouts import JobTimeoutException
 
 from receiver.errors import EventError, NewerWireError
 from receiver.event import Event, from_wire
-from workers.consequences import Notices, RoutesAlerts, consequences
+from workers.consequences import Consequences, Notices, RoutesAlerts
 from workers.handlers import Context, Handler, Lookups, Policy
-from workers.ledger.transitions import Claim, Ledger, Seen, Settlement, Verdict
+from workers.ledger.transitions import Claim, Ledger, Seen, Settlement, Verdict, Written
 from workers.metrics import Outcome, WorkerMetrics
 from workers.self_alerts import dead_letter
 from workers.settings import WorkerSettings
+from workers.shift import Shift, Tally
 
 SLICE: Final = 64
 HANDFUL: Final = 32
@@ -46,36 +46,11 @@ HANDED_BACK: Final = "handed_back"
 OUTCOMES: Final = {
     Verdict.DONE: Outcome.DONE,
     Verdict.RETRY: Outcome.RETRY,
-    Verdict.BACK: Outcome.RETRY,
     Verdict.DEAD: Outcome.DEAD,
 }
 """How each verdict is counted."""
 
 _log = structlog.get_logger("workers.processing")
-
-
-@dataclass(slots=True)
-class _Tally:
-    """What became of a job's events, for its canonical log line."""
-
-    outcomes: dict[Outcome, int] = field(default_factory=dict)
-
-    def add(self, outcome: Outcome) -> None:
-        self.outcomes[outcome] = self.outcomes.get(outcome, 0) + 1
-
-
-class _Shift:
-    """One slice at work: what is claimed and not settled, and what waits to be written."""
-
-    def __init__(
-        self, job_id: str, leased: float, tally: _Tally, claims: Mapping[str, Claim]
-    ) -> None:
-        self.job_id = job_id
-        self.leased = leased
-        self.tally = tally
-        self.kinds = {key: claim.kind for key, claim in claims.items()}
-        self.unsettled = dict(claims)
-        self.pending: list[Settlement] = []
 
 
 class Processor:
@@ -101,7 +76,7 @@ class Processor:
         self._routing = routing
         self._policy = policy
         self._synap = synap
-        self._noticing = noticing
+        self._consequences = Consequences(routing, noticing, settings.key_prefix)
         self._metrics = metrics
         self._settings = settings
         self._stopping = stopping
@@ -111,14 +86,14 @@ class Processor:
     def run(self, job_id: str, queue: str, keys: Sequence[str]) -> None:
         """Process the job's events, and hand back what there was no time for."""
         began = self._clock()
-        tally = _Tally()
+        tally = Tally()
         position = 0
         while position < len(keys) and not self._enough(began):
             some = keys[position : position + SLICE]
-            self._slice(job_id, some, began, tally)
             position += len(some)
-        self._hand_on(job_id, queue, keys[position:])
-        self._ledger.release_job(job_id)
+            self._slice(job_id, some, began, tally, last=position == len(keys))
+        if position < len(keys):
+            self._hand_on(job_id, queue, keys[position:])
         _log.info(
             "job.finished",
             job_id=job_id,
@@ -131,14 +106,23 @@ class Processor:
     def _enough(self, began: float) -> bool:
         return self._stopping() or self._clock() - began > self._budget
 
-    def _slice(self, job_id: str, keys: Sequence[str], began: float, tally: _Tally) -> None:
-        """Work through one slice, a handful of events to a round trip."""
+    def _slice(
+        self, job_id: str, keys: Sequence[str], began: float, tally: Tally, *, last: bool
+    ) -> None:
+        """Work through one slice, a handful of events to a round trip; the first starts at once."""
         leased = self._clock()
-        claims = self._ledger.claim(job_id, keys, now=leased, lease=self._settings.lease)
-        shift = _Shift(job_id, leased, tally, {claim.key: claim for claim in claims})
+        claims = self._ledger.claim(
+            job_id,
+            keys,
+            now=leased,
+            lease=self._settings.lease,
+            starting=HANDFUL,
+            alone=self._settings.max_attempts - 1,
+        )
+        shift = Shift(job_id, leased, tally, {claim.key: claim for claim in claims})
         for some in self._handfuls(claims):
             self._work(shift, some, began)
-        self._write(shift)
+        self._write(shift, over=last)
 
     def _handfuls(self, claims: Sequence[Claim]) -> Iterator[Sequence[Claim]]:
         """Yield the claims a few at a time; an event on its last attempt starts alone.
@@ -147,45 +131,53 @@ class Processor:
         it in the handful an attempt that they never had, once: they come back in jobs of one.
         """
         last = self._settings.max_attempts - 1
-        several: list[Claim] = []
-        for claim in claims:
-            if claim.attempts >= last:
-                yield [claim]
-            else:
-                several.append(claim)
+        yield [claim for claim in claims if claim.started]
+        waiting = [claim for claim in claims if not claim.started]
+        yield from ([claim] for claim in waiting if claim.attempts >= last)
+        several = [claim for claim in waiting if claim.attempts < last]
         for at in range(0, len(several), HANDFUL):
             yield several[at : at + HANDFUL]
 
-    def _work(self, shift: _Shift, claims: Sequence[Claim], began: float) -> None:
+    def _work(self, shift: Shift, claims: Sequence[Claim], began: float) -> None:
         events: list[tuple[Claim, Event]] = []
         for claim in claims:
             now = self._clock()
             enough = self._enough(began)
-            found = _hand_back(claim, now, Verdict.RETRY) if enough else self._open(claim, now)
+            found = _waits(claim, HANDED_BACK, now) if enough else self._open(claim, now)
             if isinstance(found, Settlement):
-                shift.pending.append(found)
+                shift.pending.append(found._replace(untried=claim.started))
             else:
                 events.append((claim, found))
-        started = self._write(shift, [claim for claim, _ in events])
+        overtaken = self._start(shift, [claim for claim, _ in events if not claim.started])
         written = self._clock()
-        for (claim, event), ours in zip(events, started, strict=True):
-            if not ours:
+        for claim, event in events:
+            if claim.key in overtaken:
                 shift.unsettled.pop(claim.key, None)
                 shift.tally.add(Outcome.OVERTAKEN)
                 continue
             if self._enough(began):
-                shift.pending.append(_hand_back(claim, self._clock(), Verdict.BACK))
+                given_back = _waits(claim, HANDED_BACK, self._clock())
+                shift.pending.append(given_back._replace(untried=True))
                 continue
-            shift.pending.append(self._attempt(claim, event))
+            shift.pending.append(self._attempt(shift, claim, event))
             # What a handler decided does not wait for its neighbours when they are slow.
             if self._clock() - written > PATIENCE:
                 self._write(shift)
                 written = self._clock()
 
-    def _write(self, shift: _Shift, starts: Sequence[Claim] = ()) -> list[bool]:
+    def _start(self, shift: Shift, claims: Sequence[Claim]) -> set[str]:
+        """Count the starts of those that were not started with their claim; return whose is not."""
+        if not claims:
+            return set()
+        started = self._write(shift, claims)
+        return {claim.key for claim, ours in zip(claims, started, strict=True) if not ours}
+
+    def _write(
+        self, shift: Shift, starts: Sequence[Claim] = (), *, over: bool = False
+    ) -> list[bool]:
         """Write what is pending, count the starts, and keep the leases of the rest alive."""
         now, lease = self._clock(), self._settings.lease
-        if not shift.pending and not starts:
+        if not shift.pending and not starts and not over:
             return []
         for item in shift.pending:
             shift.unsettled.pop(item.key, None)
@@ -197,9 +189,10 @@ class Processor:
             lease=lease,
             starts=starts,
             renew=list(shift.unsettled.values()) if due else (),
+            over=over,
         )
         shift.leased = now if due else shift.leased
-        self._count(shift, written.settled)
+        self._count(shift, written)
         shift.pending = []
         return written.started
 
@@ -220,26 +213,26 @@ class Processor:
         except NewerWireError as error:
             if now - claim.received_at > NEWER_WIRE_PATIENCE:
                 return self._dead(claim, error.reason)
-            return _retry(claim, error.reason, now + NEWER_WIRE_DELAY)
+            return _waits(claim, error.reason, now + NEWER_WIRE_DELAY)
 
-    def _attempt(self, claim: Claim, event: Event) -> Settlement:
+    def _attempt(self, shift: Shift, claim: Claim, event: Event) -> Settlement:
         """Let the handler decide; whatever goes wrong is the end of this attempt only."""
         try:
-            return self._decide(claim, event)
+            return self._decide(shift, claim, event)
         except JobTimeoutException:
             return self._failed(claim, HANDLER_TIMEOUT)
         except Exception:  # noqa: BLE001  # a handler's failure is its event's, not the job's
             _log.exception("handler.broke", kind=claim.kind, event_key=claim.key)
             return self._failed(claim, HANDLER_ERROR)
 
-    def _decide(self, claim: Claim, event: Event) -> Settlement:
+    def _decide(self, shift: Shift, claim: Claim, event: Event) -> Settlement:
         began = self._clock()
         deadline = began + self._settings.handler_timeout
         context = Context(now=began, deadline=deadline, policy=self._policy(), synap=self._synap)
         decision = self._handlers[claim.kind](event, context)
-        effects = consequences(decision, self._routing, self._settings.key_prefix, now=began)
-        if self._noticing is not None:
-            effects += self._noticing.effects(decision.notices, began)
+        effects = self._consequences.of(decision, began)
+        if decision.burst is not None:
+            shift.bursts[claim.key] = decision.burst
         self._metrics.handler_seconds.labels(claim.kind).observe(self._clock() - began)
         return Settlement(claim.key, claim.fence, Verdict.DONE, decision.summary, effects=effects)
 
@@ -247,7 +240,7 @@ class Processor:
         attempts = claim.attempts + 1
         if attempts >= self._settings.max_attempts:
             return self._dead(claim, reason)
-        return _retry(claim, reason, self._clock() + self._delay(attempts))
+        return _waits(claim, reason, self._clock() + self._delay(attempts))
 
     def _dead(self, claim: Claim, reason: str) -> Settlement:
         """Give an event up, and tell on-call: its own alert never went out."""
@@ -262,25 +255,23 @@ class Processor:
         return min(self._settings.retry_cap, plain) * uniform(1 - JITTER, 1 + JITTER)  # noqa: S311  # not a secret
 
     def _hand_on(self, job_id: str, queue: str, keys: Sequence[str]) -> None:
-        """Give what was not begun to a new job."""
-        if not keys:
-            return
+        """Give what was not begun to a new job, and let go of this one."""
         seen = [Seen(key, "inflight", job_id) for key in keys]
         new_id = f"rest-{uuid4().hex}"
         self._ledger.requeue(seen, queue=queue, job_id=new_id, now=self._clock())
+        self._ledger.release_job(job_id)
 
-    def _count(self, shift: _Shift, held: Sequence[bool]) -> None:
-        for item, written in zip(shift.pending, held, strict=True):
-            outcome = OUTCOMES[item.verdict] if written else Outcome.OVERTAKEN
+    def _count(self, shift: Shift, written: Written) -> None:
+        fates = zip(shift.pending, written.settled, written.answered, strict=True)
+        for item, settled, answered in fates:
+            outcome = OUTCOMES[item.verdict] if settled else Outcome.OVERTAKEN
             shift.tally.add(outcome)
             self._metrics.handled.labels(shift.kinds[item.key], outcome).inc()
             if outcome in {Outcome.DEAD, Outcome.RETRY}:
                 _log.warning(f"event.{outcome.value}", event_key=item.key, reason=item.reason)
+            if answered:
+                self._consequences.raised(shift.bursts[item.key])
 
 
-def _hand_back(claim: Claim, now: float, verdict: Verdict) -> Settlement:
-    return Settlement(claim.key, claim.fence, verdict, HANDED_BACK, now)
-
-
-def _retry(claim: Claim, reason: str, next_at: float) -> Settlement:
+def _waits(claim: Claim, reason: str, next_at: float) -> Settlement:
     return Settlement(claim.key, claim.fence, Verdict.RETRY, reason, next_at)

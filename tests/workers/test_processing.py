@@ -25,7 +25,7 @@ from workers.ledger.books import Books
 from workers.ledger.listing import Listing
 from workers.ledger.transitions import Effect, Ledger
 from workers.metrics import WorkerMetrics
-from workers.processing import NEWER_WIRE_PATIENCE, Processor
+from workers.processing import HANDFUL, NEWER_WIRE_PATIENCE, Processor
 from workers.settings import WorkerSettings
 
 QUEUE = "events-bulk"
@@ -198,7 +198,7 @@ def test_a_newer_wire_version_waits_for_the_update(
     world.run(says("Failed"), [key])
 
     assert world.states([key]) == [expected]
-    assert "attempts" not in record(world.redis, key)
+    assert record(world.redis, key).get("attempts", 0) == 0
 
 
 def test_a_stopping_worker_hands_on_what_it_has_not_begun(world: World) -> None:
@@ -280,7 +280,8 @@ def test_a_burst_has_its_effect_with_the_event_that_makes_it_one(world: World) -
 
     def decide(event: Event, context: Context) -> Decision:
         alert = Alert(labels={"alertname": "many"}, starts_at=context.now, updated_at=context.now)
-        return Decision((), "counted", Burst("x", event.key, event.received_at, 60, 148, (alert,)))
+        found = Burst("x", event.key, event.received_at, 60, 148, lambda: (alert,))
+        return Decision((), "counted", found)
 
     keys = accept(world.url, 150)
 
@@ -288,6 +289,27 @@ def test_a_burst_has_its_effect_with_the_event_that_makes_it_one(world: World) -
 
     assert world.marks() == ["many"]
     assert {state for state, _ in world.states(keys)} == {"done"}
+
+
+def test_a_storm_makes_its_alert_once_a_second(world: World) -> None:
+    """What a burst says is not made again for events of the second in which it went out."""
+    keys = accept(world.url, 3 * HANDFUL)
+    made: list[str] = []
+
+    def decide(event: Event, context: Context) -> Decision:
+        second = keys.index(event.key) // (2 * HANDFUL)
+
+        def alerts() -> tuple[Alert, ...]:
+            made.append(event.key)
+            labels = {"alertname": f"second {second}"}
+            return (Alert(labels=labels, starts_at=context.now, updated_at=context.now),)
+
+        return Decision((), "counted", Burst("x", event.key, second, 60, 2, alerts))
+
+    world.run(decide, keys)
+
+    assert world.marks() == ["second 0", "second 1"]
+    assert made == keys[:HANDFUL] + keys[2 * HANDFUL :]
 
 
 def test_the_policy_reaches_the_handlers(world: World) -> None:

@@ -1,9 +1,10 @@
 -- The effect that counts an event within a sliding window, and runs other effects if the window
--- is full. `effects` is defined before it.
+-- is full. `effects` and `run_effects` are defined before it. It answers 2 when it ran them.
 --
 -- a[1] window (sorted set: member -> time)   a[2] member   a[3] its time
 -- a[4] seconds that the window spans   a[5] how many members fill it
--- a[6] number of effects, each: name, number of arguments, argument ...
+-- a[6] number of effects, each: name, number of arguments, argument ...; none where the window is
+--      known to have been full less than a second of the members' time before
 --
 -- The window ends at its newest member, so that what arrives late is counted where it belongs.
 -- It never holds more members than fill it; the same member again is not counted again. In a storm
@@ -12,10 +13,12 @@ effects["burst"] = function(a)
   local window, member, span, full = a[1], a[2], tonumber(a[4]), tonumber(a[5])
   redis.call('ZADD', window, a[3], member)
   redis.call('EXPIRE', window, math.ceil(span) + 60)
+  redis.call('ZREMRANGEBYRANK', window, 0, -full - 1)
+  if a[6] == '0' then return end
+
   local newest = redis.call('ZRANGE', window, -1, -1, 'WITHSCORES')[2]
   redis.call('ZREMRANGEBYSCORE', window, '-inf',
     '(' .. string.format('%.6f', tonumber(newest) - span))
-  redis.call('ZREMRANGEBYRANK', window, 0, -full - 1)
   if redis.call('ZCARD', window) < full or not redis.call('ZSCORE', window, member) then return end
 
   local raised = window .. ':raised'
@@ -23,15 +26,6 @@ effects["burst"] = function(a)
   local ahead = last and tonumber(a[3]) - tonumber(last)
   if ahead and ahead >= 0 and ahead < 1 then return end
   redis.call('SET', raised, a[3], 'EX', math.ceil(span) + 60)
-
-  local cursor = 6
-  local function take()
-    cursor = cursor + 1
-    return a[cursor]
-  end
-  for _ = 1, tonumber(a[6]) do
-    local name, arguments = take(), {}
-    for i = 1, tonumber(take()) do arguments[i] = take() end
-    effects[name](arguments)
-  end
+  run_effects(a, 6, true)
+  return 2
 end

@@ -72,7 +72,7 @@ for _ = 1, tonumber(take()) do
   redis.call('ZADD', source, 'NX', ends == '' and '+inf' or ends, fp)
   redis.call('EXPIRE', source, source_ttl)
 end
-run_effects(take)
+run_effects(ARGV, cursor + 1, true)
 
 redis.call('HDEL', group, 'pending', 'lease')
 if waiting == 0 and busy == 0 and forget(room, gid, resolving, log_ttl) then return 1 end

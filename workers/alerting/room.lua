@@ -50,12 +50,3 @@ local function address(room, gid, flush, now, again, one)
   redis.call('HDEL', delivery, 'kept', 'slot')
   redis.call('ZADD', room .. 'deliveries', again, one.id)
 end
-
--- Run the effects that `take` yields: their number, each: name, number of arguments, argument ...
-local function run_effects(take)
-  for _ = 1, tonumber(take()) do
-    local name, arguments = take(), {}
-    for a = 1, tonumber(take()) do arguments[a] = take() end
-    effects[name](arguments)
-  end
-end

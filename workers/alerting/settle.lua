@@ -44,7 +44,7 @@ for i = 1, tonumber(take()) do
   one.deadline, one.toll, one.notification, one.entry, one.same =
     take(), take(), take(), take(), take()
 end
-run_effects(take)
+run_effects(ARGV, cursor + 1, true)
 
 local function again(at)
   redis.call('HSET', delivery, 'next_at', at)

@@ -45,7 +45,8 @@ class Burst(NamedTuple):
     """Alerts for which one event is not enough: they go out if it is the `least`th of its kind.
 
     The kind is `of`; counted are events received within `window` seconds, each once however
-    often it is processed, and in the same write that settles it.
+    often it is processed, and in the same write that settles it. `alerts` makes them: a storm
+    asks for that once a second, not for each of its events.
     """
 
     of: str
@@ -53,7 +54,7 @@ class Burst(NamedTuple):
     received_at: float
     window: float
     least: int
-    alerts: tuple[Alert, ...]
+    alerts: Callable[[], tuple[Alert, ...]]
 
 
 class Note(NamedTuple):

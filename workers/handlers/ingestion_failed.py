@@ -223,7 +223,7 @@ def _burst(event: Event, policy: Ingestion, *, latest: str, changed: str, now: f
         received_at=event.received_at,
         window=policy.window,
         least=policy.threshold,
-        alerts=(firing(event, finding, now=now),),
+        alerts=lambda: (firing(event, finding, now=now),),
     )
 
 

@@ -1,22 +1,23 @@
 -- Write outcomes and their effects, each only if its fence still holds, then start others.
 --
 -- ARGV: prefix, now, seconds a settled body lives, seconds of the dedup window,
---       how many settled events stay listed, job id, lease end,
---   number of outcomes, each: key, fence, verdict (done|retry|back|dead), reason, next_at,
+--       how many settled events stay listed, job id, lease end, 1 if the job is over,
+--   number of outcomes, each: key, fence, verdict (done|retry|dead), reason, next_at,
+--     1 if the attempt that was counted is taken back,
 --     number of effects, each: name, number of arguments, argument ...
 --   number of renewals, each: key, fence
 --   number of starts, each: key, fence
--- Returns: one number per outcome (1 written, 0 the fence was lost), then one per start.
+-- Returns: one number per outcome (0 the fence was lost, 1 written, or what its effects answered),
+-- then one per start.
 
-local cursor = 1
+local now, BODY_TTL, DEDUP, LISTED = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local job, lease, over = ARGV[6], ARGV[7], ARGV[8] == '1'
+
+local cursor = 8
 local function take()
   cursor = cursor + 1
   return ARGV[cursor]
 end
-
-local now = take()
-local BODY_TTL, DEDUP, LISTED = tonumber(take()), tonumber(take()), tonumber(take())
-local job, lease = take(), take()
 
 -- Return the record if it is held under this fence.
 local function held_under(key, fence)
@@ -33,6 +34,8 @@ local function give_up(key, record, reason)
   count('dead_bytes', redis.call('STRLEN', body_key(key)))
 end
 
+local finished, listed = {}, {}
+
 -- What is left of a settled event: a tombstone for the dedup window, its outcome for a day.
 local function finish(key, record, reason)
   local left = math.max(BODY_TTL, math.floor(record.received_at + DEDUP - tonumber(now)))
@@ -40,8 +43,11 @@ local function finish(key, record, reason)
   redis.call('EXPIRE', body_key(key), BODY_TTL)
   redis.call('SET', outcome_key(key), cjson.encode({ received_at = record.received_at,
     attempts = record.attempts, label = record.label, reason = reason }), 'EX', BODY_TTL)
-  redis.call('ZREM', P .. ':inflight:' .. record.kind, key)
-  redis.call('ZADD', P .. ':done', now, key)
+  local alike = finished[record.kind] or {}
+  alike[#alike + 1] = key
+  finished[record.kind] = alike
+  listed[#listed + 1] = now
+  listed[#listed + 1] = key
 end
 
 local function postpone(key, record, reason, next_at)
@@ -51,31 +57,35 @@ local function postpone(key, record, reason, next_at)
 end
 
 local answers = {}
-local finished, started = {}, false
+local started = false
 
 for _ = 1, tonumber(take()) do
   local key, fence, verdict, reason, next_at = take(), take(), take(), take(), take()
+  local untried = take() == '1'
   local record = held_under(key, fence)
-  for _ = 1, tonumber(take()) do
-    local name, arguments = take(), {}
-    for a = 1, tonumber(take()) do arguments[a] = take() end
-    if record then effects[name](arguments) end
-  end
+  local after, answer = run_effects(ARGV, cursor + 1, record)
+  cursor = after - 1
   if record then
+    if untried then record.attempts = record.attempts - 1 end
     if verdict == 'done' then
       finish(key, record, reason)
-      finished[record.kind] = (finished[record.kind] or 0) + 1
     elseif verdict == 'dead' then
       give_up(key, record, reason)
     else
-      if verdict == 'back' then record.attempts = record.attempts - 1 end
       postpone(key, record, reason, next_at)
     end
   end
-  answers[#answers + 1] = record and 1 or 0
+  answers[#answers + 1] = record and (answer or 1) or 0
 end
 
-if next(finished) then redis.call('ZREMRANGEBYRANK', P .. ':done', 0, -LISTED - 1) end
+for kind, keys in pairs(finished) do
+  redis.call('ZREM', P .. ':inflight:' .. kind, unpack(keys))
+  count('done:' .. kind, #keys)
+end
+if #listed > 0 then
+  redis.call('ZADD', P .. ':done', unpack(listed))
+  redis.call('ZREMRANGEBYRANK', P .. ':done', 0, -LISTED - 1)
+end
 
 for _ = 1, tonumber(take()) do
   local key, fence = take(), take()
@@ -98,6 +108,9 @@ for _ = 1, tonumber(take()) do
   answers[#answers + 1] = record and 1 or 0
 end
 
-if started then redis.call('ZADD', P .. ':running', lease, job) end
-for kind, times in pairs(finished) do count('done:' .. kind, times) end
+if over then
+  redis.call('ZREM', P .. ':running', job)
+elseif started then
+  redis.call('ZADD', P .. ':running', lease, job)
+end
 return answers

@@ -35,8 +35,6 @@ class Verdict(StrEnum):
 
     DONE = "done"
     RETRY = "retry"
-    BACK = "back"
-    """Its start was counted, but its handler never ran: the attempt is taken back."""
     DEAD = "dead"
 
 
@@ -51,7 +49,10 @@ class Effect(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """An event held under a lease; `fence` proves it, `attempts` counts earlier starts."""
+    """An event held under a lease; `fence` proves it, `attempts` counts earlier starts.
+
+    `started` says that this attempt is counted already.
+    """
 
     key: str
     fence: int
@@ -59,10 +60,14 @@ class Claim(NamedTuple):
     kind: str
     received_at: float
     wire: bytes | None
+    started: bool = False
 
 
 class Settlement(NamedTuple):
-    """The end of an attempt; `reason` is from a closed set or a decision's one line."""
+    """The end of an attempt; `reason` is from a closed set or a decision's one line.
+
+    One that is `untried` was counted, but its handler never ran: it is taken back.
+    """
 
     key: str
     fence: int
@@ -70,13 +75,18 @@ class Settlement(NamedTuple):
     reason: str = ""
     next_at: float = 0.0
     effects: Sequence[Effect] = ()
+    untried: bool = False
 
 
 class Written(NamedTuple):
-    """What a settle did: which settlements held their fence, and which starts did."""
+    """What a settle did: which settlements held their fence, and which starts did.
+
+    `answered` says whose effects answered something.
+    """
 
     settled: list[bool]
     started: list[bool]
+    answered: list[bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +113,24 @@ class Ledger:
         self._settle = redis.register_script(f"{room}\n{lua('settle.lua')}")
         self._apply = redis.register_script(f"{room}\n{lua('apply.lua')}")
 
-    def claim(self, job_id: str, keys: Sequence[str], *, now: float, lease: float) -> list[Claim]:
-        """Take those of `keys` that belong to this job and that nobody holds."""
-        rows = self._claim(args=[self._keys.prefix, now, now + lease, job_id, *keys])
+    def claim(
+        self,
+        job_id: str,
+        keys: Sequence[str],
+        *,
+        now: float,
+        lease: float,
+        starting: int = 0,
+        alone: int = 1,
+    ) -> list[Claim]:
+        """Take those of `keys` that belong to this job and that nobody holds.
+
+        The first `starting` of them start at once, but none with `alone` attempts behind it.
+        """
+        args: list[Any] = [self._keys.prefix, now, now + lease, job_id, starting, alone, *keys]
         return [
-            Claim(key.decode(), fence, attempts, kind.decode(), float(at), wire)
-            for key, fence, attempts, kind, at, wire in rows
+            Claim(key.decode(), fence, attempts, kind.decode(), float(at), wire, started == 1)
+            for key, fence, attempts, kind, at, wire, started in self._claim(args=args)
         ]
 
     def settle(
@@ -120,19 +142,29 @@ class Ledger:
         lease: float,
         starts: Sequence[Claim] = (),
         renew: Sequence[Claim] = (),
+        over: bool = False,
     ) -> Written:
-        """Write outcomes with their effects, renew leases, count the starts of attempts."""
+        """Write outcomes with their effects, renew leases, count the starts of attempts.
+
+        With `over` no worker holds the job any more.
+        """
         args: list[Any] = [self._keys.prefix, now, SETTLED_BODY_TTL, self._dedup]
-        args += [LISTED_SETTLED, job_id, now + lease, len(settlements)]
+        args += [LISTED_SETTLED, job_id, now + lease, int(over), len(settlements)]
         for item in settlements:
             args += [item.key, item.fence, item.verdict.value, item.reason, item.next_at]
+            args.append(int(item.untried))
             args += _effect_args(item.effects)
         args.append(len(renew))
         args += [part for claim in renew for part in (claim.key, claim.fence)]
         args.append(len(starts))
         args += [part for claim in starts for part in (claim.key, claim.fence)]
-        answers = [bool(answer) for answer in self._settle(args=args)]
-        return Written(answers[: len(settlements)], answers[len(settlements) :])
+        answers: list[int] = self._settle(args=args)
+        ended, begun = answers[: len(settlements)], answers[len(settlements) :]
+        return Written(
+            settled=[answer > 0 for answer in ended],
+            started=[answer > 0 for answer in begun],
+            answered=[answer > 1 for answer in ended],
+        )
 
     def apply(self, effects: Sequence[Effect]) -> None:
         """Write effects that belong to no event, such as the tick's own alerts."""

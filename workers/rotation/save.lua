@@ -35,11 +35,7 @@ for _ = 1, tonumber(take()) do
 end
 for _ = 1, tonumber(take()) do redis.call('HDEL', room .. 'incidents:' .. credential, take()) end
 
-for _ = 1, tonumber(take()) do
-  local name, arguments = take(), {}
-  for a = 1, tonumber(take()) do arguments[a] = take() end
-  effects[name](arguments)
-end
+run_effects(ARGV, cursor + 1, true)
 
 if due ~= '' then
   redis.call('ZADD', room .. 'due', due, id)

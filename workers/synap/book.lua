@@ -1,19 +1,6 @@
--- What is remembered with an event's settlement. `effects`, `count` and `P` are defined before it.
+-- What is remembered with an event's settlement. `effects`, `run_effects`, `count` and `P` are
+-- defined before it.
 do
-
--- Run the effects that stand from position `at` of `a` on: number, each: name, number, arguments.
-local function run_inner(a, at)
-  local cursor = at
-  local function take()
-    cursor = cursor + 1
-    return a[cursor - 1]
-  end
-  for _ = 1, tonumber(take()) do
-    local name, arguments = take(), {}
-    for i = 1, tonumber(take()) do arguments[i] = take() end
-    effects[name](arguments)
-  end
-end
 
 -- A configuration became active and was judged, unless a later one was judged already.
 --
@@ -33,7 +20,7 @@ effects["config_applied"] = function(a)
     redis.call('HSET', open, fingerprint, wire)
   end
   for _, fingerprint in ipairs(cjson.decode(a[8])) do redis.call('HDEL', open, fingerprint) end
-  run_inner(a, 9)
+  run_effects(a, 9, true)
 end
 
 -- A retention run ended.
@@ -59,7 +46,7 @@ effects["retention_run"] = function(a)
   if not known and redis.call('ZCARD', due) >= tonumber(a[10]) then return end
   redis.call('ZADD', due, a[8], a[1])
   redis.call('HSET', named, a[1], a[9])
-  run_inner(a, 11)
+  run_effects(a, 11, true)
 end
 
 -- A run is overdue, and whoever ticks tells it once.
@@ -75,7 +62,7 @@ effects["retention_overdue"] = function(a)
   else
     redis.call('ZADD', due, a[3], a[1])
   end
-  run_inner(a, 4)
+  run_effects(a, 4, true)
 end
 
 -- An ingestion failed: it counts once in the tally of its alert.
@@ -121,7 +108,7 @@ effects["ingestion_over"] = function(a)
   if not known or tonumber(known) ~= tonumber(a[2]) then return end
   redis.call('ZREM', failing, a[1])
   redis.call('DEL', tally, tally .. ':events', tally .. ':documents', tally .. ':correlations')
-  run_inner(a, 3)
+  run_effects(a, 3, true)
 end
 
 end

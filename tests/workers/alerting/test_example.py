@@ -68,7 +68,7 @@ class Desk:
                     at=found.received_at,
                     window=found.window,
                     least=found.least,
-                    effects=self.house.groups.effects(found.alerts, now),
+                    effects=self.house.groups.effects(found.alerts(), now),
                 )
             )
         self.ledger.apply(effects)
@@ -294,7 +294,7 @@ def test_a_burst_by_default() -> None:
     found = HANDLERS["ingestion.failed"](event, Context(now=NOW, deadline=NOW + 20)).burst
 
     assert found
-    (alert,) = found.alerts
+    (alert,) = found.alerts()
     reached = [route.options.receiver for route in config.route.match(alert.labels)]
     assert reached == ["pagerduty", "log"]
 

@@ -135,7 +135,12 @@ def test_what_on_call_reads(kind: str) -> None:
 @pytest.mark.parametrize("kind", KNOWN_TYPES)
 def test_the_same_event_gives_the_same_alerts(kind: str) -> None:
     """A second run of a handler over the same event adds nothing new."""
-    assert decide(kind, SAMPLES[kind]) == decide(kind, SAMPLES[kind])
+    one, other = decide(kind, SAMPLES[kind]), decide(kind, SAMPLES[kind])
+
+    assert one._replace(burst=None) == other._replace(burst=None)
+    if one.burst and other.burst:
+        assert one.burst[:-1] == other.burst[:-1]
+        assert one.burst.alerts() == other.burst.alerts()
 
 
 @pytest.mark.parametrize("kind", KNOWN_TYPES)
@@ -154,8 +159,9 @@ def test_no_credential_reaches_an_alert(kind: str) -> None:
     event = event_of(kind, dict.fromkeys(FIELDS, secret), instance_id=secret, event_id=secret)
 
     decision = HANDLERS[kind](event, CONTEXT)
+    in_bulk = decision.burst.alerts() if decision.burst else ()
 
-    assert "k3yk3y" not in repr(decision)
+    assert "k3yk3y" not in repr((decision, in_bulk))
     assert "synap_***" in repr(decision)
 
 

@@ -125,7 +125,7 @@ def test_a_failure_may_be_one_of_many() -> None:
 
     assert burst
     assert (burst.least, burst.window, burst.event_key) == (7, 600, event_of(KIND).key)
-    (alert,) = burst.alerts
+    (alert,) = burst.alerts()
     assert alert.labels == {
         "alertname": "SynapIngestionBurst",
         "severity": "high",

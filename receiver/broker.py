@@ -248,14 +248,14 @@ def connect(settings: CommonSettings) -> Redis:
     """Return a blocking client; it connects at first use."""
     url = settings.redis_url.get_secret_value()
     if url.startswith(sentinel.SCHEMES):
-        return sentinel.client(url, _client_options())
-    return Redis.from_url(url, **_client_options())
+        return sentinel.client(url, _client_options(settings))
+    return Redis.from_url(url, **_client_options(settings))
 
 
 def connect_async(settings: CommonSettings) -> AsyncRedis:
     """Return an asyncio client; it connects at first use."""
     # The intake bounds each of its calls as a whole; a time-out per read would cost a task each.
-    options = _client_options() | {"retry": None, "socket_timeout": None}
+    options = _client_options(settings) | {"retry": None, "socket_timeout": None}
     url = settings.redis_url.get_secret_value()
     if url.startswith(sentinel.SCHEMES):
         return sentinel.async_client(url, options)
@@ -272,11 +272,15 @@ def server_name(settings: CommonSettings) -> str:
     return f"{parts.scheme}://{where}" + (f":{parts.port}" if parts.port else "")
 
 
-def _client_options() -> dict[str, Any]:
-    """Return time-outs in seconds; repeats are the caller's decision, never the client's."""
+def _client_options(settings: CommonSettings) -> dict[str, Any]:
+    """Return time-outs in seconds; repeats are the caller's decision, never the client's.
+
+    A wait for durability ends by itself within the commit's time-out. A server that is silent for
+    longer than that and a little more is taken for lost: its name may lead to another by then.
+    """
     return {
         "socket_connect_timeout": 5,
-        "socket_timeout": 30,
+        "socket_timeout": settings.commit_timeout + 5,
         "health_check_interval": 15,
         "retry": RedisRetry(NoBackoff(), 0),
         "client_name": "synap-hooks",

@@ -89,6 +89,14 @@ def test_every_queue_is_known_to_rq_after_a_push(redis: Redis, queue: str) -> No
     assert [found.name for found in Queue.all(connection=redis)] == [queue]
 
 
+def test_a_silent_server_is_left_after_any_wait_for_durability() -> None:
+    """A worker's client outlasts a commit's time-out, which a wait may take, and not by much."""
+    settings = load(CommonSettings, {"SYNAP_COMMIT_TIMEOUT": "7s"})
+
+    with connect(settings) as client:
+        assert client.connection_pool.connection_kwargs["socket_timeout"] == 12
+
+
 def test_a_server_is_named_without_its_password() -> None:
     """The name of the server in logs carries neither user nor password."""
     settings = load(

@@ -143,6 +143,15 @@ def test_no_role_can_do_more(users: Users, role: Role) -> None:
         assert [line for line in lines if not is_refused(client, line)] == []
 
 
+@pytest.mark.parametrize("role", [Role.RECEIVER, Role.NOTIFICATIONS])
+def test_what_proves_durability_is_allowed(users: Users, role: Role) -> None:
+    """Who acknowledges events, or notes what a target was told, may wait for disks and replicas."""
+    lines = ("INFO", "CONFIG GET appendfsync", "WAIT 0 1", "WAITAOF 0 0 1")
+
+    with users.client(role) as client:
+        assert [line for line in lines if is_refused(client, line)] == []
+
+
 @pytest.mark.parametrize("queue", [EVENTS, EVENTS_BULK, NOTIFICATIONS, ROTATION])
 def test_lost_and_failed_jobs_are_looked_after(users: Users, queue: str) -> None:
     """Under its own user RQ takes back what a dead worker had, and keeps what failed."""

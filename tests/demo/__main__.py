@@ -1,7 +1,7 @@
 """Run the demo: deliver one signed event of each type and show what on-call receives.
 
-It stays up until Ctrl-C. With ONCE=1 it ends by itself: status 0 when everything arrived, 1 when
-something did not, which it then names.
+Then one credential is rotated, with the timeline printed. It stays up until Ctrl-C. With ONCE=1 it
+ends by itself: status 0 when everything arrived, 1 when something did not, which it then names.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from tests.demo import story
 from tests.demo.paint import field, paint, rule, say
 from tests.demo.stage import Answered, Stage
 from tests.demo.story import Delivery, Page
+from tests.demo.timeline import rotate
 from tests.servers import ROOT
 
 FOLDER = ROOT / ".demo"
@@ -35,7 +36,7 @@ def main() -> int:
     try:
         stage.wait_ready()
         introduce(stage)
-        lacking = tell(stage)
+        lacking = tell(stage) or [*rotate()]
         if lacking:
             complain(lacking)
             return 1

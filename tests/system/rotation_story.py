@@ -171,9 +171,11 @@ class Story:
 
     def settle(self) -> None:
         """Tick and work until nothing is due any more."""
+        for sweep in self.app.sweeps.values():
+            sweep(self.clock())
         for _ in range(20):
-            for errand in (*self.app.sources.values(), *self.app.sweeps.values()):
-                errand(self.clock())
+            for source in self.app.sources.values():
+                source(self.clock())
             if not self._burst():
                 break
         self._report()

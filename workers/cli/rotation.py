@@ -15,6 +15,7 @@ from workers.cli.exits import ExitCode
 from workers.cli.rotation_session import composed, found_by, ordered, read_key, refusing
 from workers.cli.selection import Duration
 from workers.cli.session import World
+from workers.rotation.alerts import firing
 from workers.rotation.orders import Orders
 from workers.rotation.record import Rotation
 
@@ -60,11 +61,13 @@ def list_rotations(world: World, limit: int, *, active: bool, as_json: bool) -> 
 @selection.json_option
 @click.pass_obj
 def show(world: World, name: str, *, as_json: bool) -> None:
-    """Show one rotation: its newest, when a credential is named."""
+    """Show one rotation, and what it asks of you: the newest, when a credential is named."""
     with composed(world) as (rotations, now):
         found = found_by(rotations, name)
         lines = rotations.book.history(found.id)
-    rotation_view.shown(found, lines[-1] if lines else None, now=now, as_json=as_json)
+        credential = rotations.machine.config.named(found.credential)
+    asked = [*firing(found, credential, now)]
+    rotation_view.shown(found, lines[-1] if lines else None, asked, now=now, as_json=as_json)
 
 
 @rotation.command("history")
@@ -107,12 +110,11 @@ def submit(world: World, name: str, actor: str, why: str, *, as_json: bool) -> N
     It is verified in this process, put into the pending slot of every store, and forgotten. It
     has to run where the stores can be reached with the worker's permissions.
     """
-    del why
     with composed(world) as (rotations, now):
         found = found_by(rotations, name)
         value = read_key()
         with refusing(as_json=as_json):
-            found = rotations.orders(actor).submit(found.id, value)
+            found = rotations.orders(actor).submit(found.id, value, why)
         rotation_view.done("submitted", found, now=now, as_json=as_json)
 
 
@@ -127,12 +129,8 @@ def _simple(name: str, word: str, text: str, act: Callable[[Orders, str, str], R
         _carry_out(world, name, actor, word, lambda o, i: act(o, i, why), as_json=as_json)
 
 
-def _approve(orders: Orders, rotation_id: str, _why: str) -> Rotation:
-    return orders.approve(rotation_id)
-
-
 for line in (
-    ("approve", "approved", "Approve what waits for it, or say that it is done.", _approve),
+    ("approve", "approved", "Approve what waits for it, or say that it is done.", Orders.approve),
     ("pause", "paused", "Stop a rotation where it is.", Orders.pause),
     ("resume", "resumed", "Let a paused rotation go on where it stopped.", Orders.resume),
     (

@@ -10,6 +10,7 @@ import click
 from receiver.settings import HORIZON
 from workers.cli import output
 from workers.cli.output import iso, stamp
+from workers.rotation.alerts import Firing
 from workers.rotation.config import Credential
 from workers.rotation.notice import WEBHOOK_SECRET
 from workers.rotation.record import Entry, Rotation, unbroken
@@ -66,15 +67,26 @@ def _cells(one: Rotation, now: float) -> tuple[str, ...]:
     return (one.short, one.credential, one.state, stamp(one.entered_at, now), following, why)
 
 
-def shown(rotation: Rotation, last: Entry | None, *, now: float, as_json: bool) -> None:
-    """Print one rotation."""
+def shown(
+    rotation: Rotation,
+    last: Entry | None,
+    asked: Sequence[Firing],
+    *,
+    now: float,
+    as_json: bool,
+) -> None:
+    """Print one rotation as far as it is known, and what it asks of a person."""
     found = shape(rotation)
     if as_json:
-        output.document({"rotation": found | {"last": _line(last) if last else None}})
+        asks = [{"alert": one.name, "severity": one.severity.value, "summary": one.summary,
+                 "then": one.then} for one in asked]  # fmt: skip
+        output.document({"rotation": found | {"last": _line(last) if last else None, "asks": asks}})
         return
     plain = {name: _written(value) for name, value in found.items() if name not in _TIMES}
-    times = {name: stamp(getattr(rotation, name) or None, now) for name in _TIMES}
-    output.facts({**plain, **times})
+    times = {name: stamp(getattr(rotation, name), now) for name in _TIMES if found[name]}
+    output.facts({name: text for name, text in {**plain, **times}.items() if text})
+    for one in asked:
+        click.echo(f"\n[{one.severity.value}] {one.summary}\n{one.then}")
 
 
 def told(rotation: Rotation, lines: Sequence[Entry], *, now: float, as_json: bool) -> None:

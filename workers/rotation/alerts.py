@@ -202,7 +202,10 @@ def change(before: Rotation, after: Rotation, now: float) -> list[Alert]:
         return []
     severity = MEDIUM if what in ("aborted", "rolled_back", "revoked_elsewhere") else INFO
     labels = _labels(after, "SynapRotationChanged", severity, {"change": what})
-    summary = f"{after.credential}: {what.replace('_', ' ')}: {after.detail}".rstrip(": ")
+    said = what.replace("_", " ")
+    # a wave's detail names it already
+    text = after.detail if what.startswith("wave") else f"{said}: {after.detail}".rstrip(": ")
+    summary = f"{after.credential}: {text}"
     took = f"{span(now - after.created_at)} after it began"
     return [_alert(after, labels, summary, took, now, ends_at=now + CHANGED_SECONDS, assumed=True)]
 

@@ -161,7 +161,9 @@ class Book:
         if found.due_at > now and not early:
             return None
         until = now + LEASE_SECONDS
-        held = replace(found, fence=found.fence + 1, lease=until)
+        # whoever held it and let it go wrote so
+        lost = found.lost + 1 if found.lease else found.lost
+        held = replace(found, fence=found.fence + 1, lease=until, lost=lost)
         # a worker that dies leaves its rotation due at the end of its lease
         return held if self._write(found, held, until, now, Writing()) else None
 

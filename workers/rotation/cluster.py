@@ -6,6 +6,8 @@ passes through untouched. Errors are named by status alone, a body may repeat wh
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +19,8 @@ from kubernetes.client import ApiClient, ApiException, Configuration
 from kubernetes.config import ConfigException, load_incluster_config, load_kube_config
 
 from workers.rotation.errors import PermanentError, PortError, Reason, TransientError
+from workers.rotation.fingerprint import Secret
+from workers.rotation.ports import Slot
 from workers.section import Section
 
 TIMEOUT: Final = (3.0, 8.0)
@@ -138,6 +142,22 @@ class Api:
         if isinstance(cause, http.ReadTimeoutError):
             return TransientError(Reason.TIMEOUT, f"{self._name}: no answer in time")
         return TransientError(Reason.UNREACHABLE, f"{self._name}: no connection")
+
+
+def decoded(secret: Mapping[str, Any], field: str, name: str) -> Slot | None:
+    """Return one field of a Secret, with the version of the whole; None when it is empty.
+
+    Raises:
+        PermanentError: it holds no text; `name` begins the message.
+    """
+    encoded = (secret.get("data") or {}).get(field)
+    if not encoded:
+        return None
+    try:
+        text = base64.b64decode(encoded, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        raise PermanentError(Reason.INVALID, f"{name}: {field} is no text") from None
+    return Slot(Secret(text), str(secret["metadata"]["resourceVersion"]))
 
 
 def read_cluster(section: Section) -> Cluster:

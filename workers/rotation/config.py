@@ -14,6 +14,8 @@ from typing import Final, NamedTuple
 from receiver.event import DEFAULT_ENDPOINT
 from receiver.settings import HORIZON
 from workers.rotation.adapters import load
+from workers.rotation.applications import Copy, Witness
+from workers.rotation.copies import COPIES
 from workers.rotation.freeze import Freeze, endless
 from workers.rotation.freeze_section import read_freezes
 from workers.rotation.issuers import ISSUERS
@@ -21,6 +23,7 @@ from workers.rotation.notice import API_KEY, ROTATED_TYPES, WEBHOOK_SECRET, Matc
 from workers.rotation.ports import Issuer, Rollout, Store
 from workers.rotation.rollouts import ROLLOUTS
 from workers.rotation.stores import STORES
+from workers.rotation.witnesses import WITNESSES
 from workers.section import Section
 
 DAY: Final = 86_400.0
@@ -31,6 +34,9 @@ NAME_CHARS: Final = 64
 
 MANUAL: Final = "manual"
 
+_OF_API_KEYS: Final = (
+    "stores", "copies", "rollout", "attestation", "issuer", "identity", "on_failure",
+)  # fmt: skip
 _MATCHES: Final = ("credential_id", "label", "instance_id", "endpoint")
 
 
@@ -83,7 +89,9 @@ class Credential:
     endpoint: str = DEFAULT_ENDPOINT
     issuer: Issuer | Manual = BY_HAND
     stores: tuple[Store, ...] = ()
+    copies: tuple[Copy, ...] = ()
     rollout: Rollout | None = None
+    witness: Witness | None = None
     freezes: tuple[Freeze, ...] = ()
 
     @property
@@ -144,7 +152,9 @@ def _credential(section: Section, shared: tuple[Freeze, ...]) -> Credential:
         endpoint=section.text("endpoint", DEFAULT_ENDPOINT),
         issuer=_issuer(section),
         stores=_stores(section),
+        copies=_copies(section),
         rollout=_rollout(section),
+        witness=_witness(section),
         freezes=freezes,
     )
     identity.close()
@@ -156,7 +166,7 @@ def _credential(section: Section, shared: tuple[Freeze, ...]) -> Credential:
 def _check(credential: Credential, section: Section) -> None:
     """Note what is missing or meaningless for the credential's type and mode."""
     if credential.type == WEBHOOK_SECRET:
-        for name in ("stores", "rollout", "issuer", "identity", "on_failure"):
+        for name in _OF_API_KEYS:
             if section.has(name):
                 section.problem(
                     f'"{name}" means nothing for a webhook_secret: the receiver reads its keys '
@@ -170,9 +180,10 @@ def _check(credential: Credential, section: Section) -> None:
         section.problem(
             'no "rollout": say how applications come to read the new key, or "type: none"'
         )
-    places = [store.name for store in credential.stores]
-    for place in sorted({place for place in places if places.count(place) > 1}):
-        section.problem(f'store "{place}" stands twice', "stores")
+    for what, found in (("stores", credential.stores), ("copies", credential.copies)):
+        places = [place.name for place in found]
+        for place in sorted({place for place in places if places.count(place) > 1}):
+            section.problem(f'"{place}" stands twice in "{what}"', what)
 
 
 def _name(section: Section) -> str:
@@ -241,6 +252,17 @@ def _issuer(section: Section) -> Issuer | Manual:
 def _stores(section: Section) -> tuple[Store, ...]:
     found = [load(STORES, inner, "store") for inner in section.sections("stores", "store")]
     return tuple(store for store in found if store is not None)
+
+
+def _copies(section: Section) -> tuple[Copy, ...]:
+    found = [load(COPIES, inner, "copy") for inner in section.sections("copies", "copy")]
+    return tuple(copy for copy in found if copy is not None)
+
+
+def _witness(section: Section) -> Witness | None:
+    inner = section.section("attestation")
+    found: Witness | None = None if inner is None else load(WITNESSES, inner, "attestation")
+    return found
 
 
 def _rollout(section: Section) -> Rollout | None:

@@ -36,6 +36,8 @@ class Reason(StrEnum):
     THIRD_WRITER = "third_writer"
     UNFAITHFUL = "unfaithful"
     """What is read back is not what was written."""
+    UNSYNCED = "unsynced"
+    """A copy that something else makes of the store does not hold the key yet."""
 
     # of keys
     WRONG_SHAPE = "wrong_shape"
@@ -53,6 +55,8 @@ class Reason(StrEnum):
     ROLLOUT_FAILED = "rollout_failed"
     ROLLOUT_HELD = "rollout_held"
     ROLLOUT_UNKNOWN = "rollout_unknown"
+    UNATTESTED = "unattested"
+    """An application does not show that it uses the new key."""
 
     # of time
     NO_KEY_IN_TIME = "no_key_in_time"
@@ -68,6 +72,8 @@ class Reason(StrEnum):
     NOT_NOW = "not_now"
     NOT_CONFIGURED = "not_configured"
     OVERTAKEN = "overtaken"
+    WORKER_LOST = "worker_lost"
+    """Worker after worker died at the same step."""
     BUG = "bug"
     """A step raised what no port may raise; the log says where."""
 

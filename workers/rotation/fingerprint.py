@@ -18,6 +18,9 @@ from typing import Any, Final, NoReturn, TypeAlias
 
 from redis import Redis
 
+SHOWN_WITH: Final = b"synap-hooks"
+SHOWN_CHARS: Final = 16
+
 PEPPER_BYTES: Final = 32
 FINGERPRINT_CHARS: Final = 12
 
@@ -71,6 +74,16 @@ class Peppered:
         self._pepper = self._pepper or self._read()
         digest = hmac.new(self._pepper, secret.reveal().encode(), hashlib.sha256)
         return digest.hexdigest()[:FINGERPRINT_CHARS]
+
+
+def shown(secret: Secret) -> str:
+    """Return the digits by which an application shows which key it uses.
+
+    Applications know no pepper, so this digest has a key that everybody knows; of a text of some
+    350 random bits it gives nothing away either.
+    """
+    digest = hmac.new(SHOWN_WITH, secret.reveal().encode(), hashlib.sha256)
+    return digest.hexdigest()[:SHOWN_CHARS]
 
 
 def pepper_key(prefix: str) -> str:

@@ -31,6 +31,7 @@ def after(held: Rotation, moved: Move, result: Result, now: float) -> Rotation:
     elsewhere = state is not held.state
     plain: dict[str, Any] = {
         "state": state,
+        "lost": 0,
         "reason": str(result.reason),
         "detail": clean(result.detail, _DETAIL_CHARS),
         "due_at": _due(held, state, result, now),

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from workers.ledger.transitions import Ledger
+from workers.reading import span
 from workers.rotation.book import LEASE_SECONDS, Writing, begin
 from workers.rotation.config import Credential, Manual
 from workers.rotation.errors import OrderError, OvertakenError, Reason
@@ -68,7 +69,7 @@ class Orders:
             raise OrderError(Reason.BUSY, f"another rotation of {name} began at the same moment")
         return found
 
-    def submit(self, rotation_id: str, value: Secret) -> Rotation:
+    def submit(self, rotation_id: str, value: Secret, why: str = "") -> Rotation:
         """Take the new key from a person: verify it here, then put it into the pending slots.
 
         Raises:
@@ -85,11 +86,9 @@ class Orders:
             raise OrderError(Reason.NOT_NOW, f"no key is waited for: it is {held.state}")
         if held.state is State.PAUSED:
             held = self._write(held, ended(Outcome.RESUME, Reason.ASKED), keep=True)
-        return self._deposit(held, credential, value, fingerprint)
+        return self._deposit(held, credential, value, why)
 
-    def _deposit(
-        self, held: Rotation, credential: Credential, value: Secret, fingerprint: str
-    ) -> Rotation:
+    def _deposit(self, held: Rotation, credential: Credential, value: Secret, why: str) -> Rotation:
         machine, hand = self.machine, Hand(value=value)
         judged = judge(machine.work(held, credential, hand), value, patient=False)
         if judged.outcome is not Outcome.OK:
@@ -98,7 +97,9 @@ class Orders:
             )
             self._write(held, refused)
             raise OrderError(Reason(judged.reason), judged.detail)
-        held = self._write(held, judged.but(new=fingerprint), keep=True)
+        fingerprint = machine.world.fingerprint(value)
+        taken = replace(judged, detail=_because(judged.detail, why)).but(new=fingerprint)
+        held = self._write(held, taken, keep=True)
         held = machine.carry_on(held, hand, actor=self.actor, stop_at=_ENDS_SUBMIT)
         if held.state is not State.STORED_PENDING:
             raise OrderError(
@@ -108,14 +109,15 @@ class Orders:
             )
         return held
 
-    def approve(self, rotation_id: str) -> Rotation:
+    def approve(self, rotation_id: str, why: str = "") -> Rotation:
         """Approve the step that waits for it, or attest what nothing else can tell."""
         held = self._take(rotation_id)
         if not held.awaits:
             self._give_back(held)
             raise OrderError(Reason.NOT_NOW, f"nothing waits for approval: it is {held.state}")
         approvals = tuple(dict.fromkeys((*held.approvals, held.awaits)))
-        return self._note(held, f"approved: {held.awaits}", approvals=approvals, awaits="")
+        text = _because(f"approved: {held.awaits}", why)
+        return self._note(held, text, approvals=approvals, awaits="")
 
     def pause(self, rotation_id: str, why: str = "") -> Rotation:
         """Stop a rotation where it is."""
@@ -136,7 +138,7 @@ class Orders:
         if where not in _EXTENDABLE or seconds <= 0:
             self._give_back(held)
             raise OrderError(Reason.NOT_NOW, f"there is no overlap to extend: it is {held.state}")
-        text = f"overlap extended by {seconds:.0f} s: {why}".rstrip(": ")
+        text = _because(f"overlap extended by {span(seconds)}", why)
         return self._note(held, text, revoke_at=held.revoke_at + seconds)
 
     def revoke_now(self, rotation_id: str, *, accept_outage: bool, why: str) -> Rotation:
@@ -210,6 +212,10 @@ class Orders:
             return self.machine.write(held, result, actor=self.actor, release=not keep)
         except OvertakenError:
             raise OrderError(Reason.OVERTAKEN, "another worker took it over; try again") from None
+
+
+def _because(what: str, why: str) -> str:
+    return f"{what}: {why}" if why else what
 
 
 def first_entry(actor: str, now: float, detail: str) -> Entry:

@@ -38,7 +38,7 @@ RULES: Final[Mapping[State, Rule]] = MappingProxyType(
         State.MINTED: Rule(_PROPAGATION, 30 * MINUTE),
         State.PREVERIFIED: Rule(_SHORT, 15 * MINUTE),
         State.STORED_PENDING: Rule(_SHORT, 15 * MINUTE),
-        State.PROMOTED: Rule(_SHORT, 15 * MINUTE),
+        State.PROMOTED: Rule(_SHORT, 10 * MINUTE),
         State.RESTARTING: Rule((10.0, 10.0, 10.0, 15.0, 30.0), HOUR),
         State.ROLLED_OUT: Rule(_PROPAGATION, 30 * MINUTE),
         State.VERIFIED: Rule(_SHORT, None),

@@ -49,15 +49,21 @@ class Slot(NamedTuple):
 class Store(Protocol):
     """A place from which applications take the credential.
 
-    It has a current slot, which they read, and a pending one, which they do not. `token` is a
-    UUID, the same for the same step of the same rotation.
-
-    `name` shows in alerts, logs and the history: kind and place, such as `vault:secret/synap`.
+    It has a current slot, which they read, and a pending one, which they do not. `token` is a UUID,
+    the same for the same step of the same rotation. `name` shows in alerts, logs and the history.
     """
 
     @property
     def name(self) -> str:
-        """Kind and place, unique within one credential."""
+        """Kind and place, unique within one credential, such as `vault:secret/synap`."""
+        ...
+
+    def check(self) -> None:
+        """See that the place is ours to write to, before a key is made for it; changes nothing.
+
+        Raises:
+            TransientError, PermanentError, RefusedError.
+        """
         ...
 
     def read_current(self) -> Slot | None:

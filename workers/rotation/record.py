@@ -15,20 +15,22 @@ from workers.rotation.state import State
 
 _NAMESPACE: Final = uuid5(NAMESPACE_URL, "synap-hooks:rotation")
 _SHORT: Final = 8
+_LISTS: Final = ("useless", "later", "approvals", "labels")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rotation:
     """The record; all times are Unix seconds, `old` and `new` are fingerprints.
 
-    `fence` counts the takeovers, `lease` is how long the present one holds. `waves` were asked
-    for once; `wave` is the one that is being brought out, `begun` how many were begun; `back_*` say
-    the same of the way back. `urgent`: no overlap; `glass`: no gate before the revocation.
-    `strikes` counts answers in a row that say the same bad thing. `awaits` names what a person has
-    to do or approve, `approvals` what was approved. `reason` and `detail` are the last step's,
-    `cause` is why the rotation left its way. `labels` are the signing keys that were in
-    use when a `webhook_secret` began; `told` holds the labels of the alerts that fire, by name.
-    `tip` is the digest of the last line of history.
+    `fence` counts the takeovers, `lease` is how long the present one holds, `lost` how many workers
+    in a row died before they wrote anything. `waves` were asked for once; `wave` is the one that is
+    being brought out, `begun` how many were begun; `back_*` say the same of the way back. `urgent`:
+    no overlap; `glass`: no gate before the revocation. `mint` counts the keys that were made,
+    `useless` names those whose value is gone. `strikes` counts answers in a row that say the same
+    bad thing. `awaits` names what a person has to do or approve, `approvals` what was approved.
+    `reason` and `detail` are the last step's, `cause` is why the rotation left its way. `labels`
+    are the signing keys that were in use when a `webhook_secret` began; `told` holds the labels of
+    the alerts that fire, by name. `tip` is the digest of the last line of history.
     """
 
     id: str
@@ -36,6 +38,7 @@ class Rotation:
     state: State = State.PLANNED
     fence: int = 0
     lease: float = 0.0
+    lost: int = 0
     attempt: int = 0
     created_at: float
     entered_at: float
@@ -50,6 +53,7 @@ class Rotation:
     client_id: str = ""
     instance_id: str = ""
     mint: int = 0
+    useless: tuple[str, ...] = ()
     key_id: str = ""
     old_key_id: str = ""
     waves: tuple[tuple[str, ...], ...] = ()
@@ -101,7 +105,7 @@ class Rotation:
         kept = {name: value for name, value in stored.items() if name in known}
         # an empty list comes back from the scripts as an empty object
         waves = tuple(tuple(wave) for wave in kept.get("waves") or ())
-        lists = {n: tuple(kept.get(n) or ()) for n in ("later", "approvals", "labels")}
+        lists = {n: tuple(kept.get(n) or ()) for n in _LISTS}
         told = kept.get("told") or {}
         back = State(kept["back"]) if kept.get("back") else None
         state = State(kept["state"])

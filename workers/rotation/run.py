@@ -37,6 +37,9 @@ from workers.rotation.work import Hand, Result, Work, World, ended, failed, hold
 HELD_SECONDS: Final = 100.0
 """How long a job goes on trying to store the new key; well below what RQ gives it."""
 
+MOST_LOST: Final = 8
+"""How many workers in a row may die at one step before a person has to look why."""
+
 MOST_STEPS: Final = 64
 """How many steps one job takes before it leaves the rest to the next."""
 
@@ -127,6 +130,9 @@ class Machine:
         credential = self.config.named(held.credential)
         if held.state is State.PAUSED:
             return STEPS[State.PAUSED](self.work(held, credential or _absent(held), hand))
+        if held.lost >= MOST_LOST:
+            text = f"{held.lost} workers in a row died at this step"
+            return hold(Reason.WORKER_LOST, text)
         if credential is None or not credential.rotates:
             return hold(Reason.NOT_CONFIGURED, "not configured for rotation any more")
         try:

@@ -67,6 +67,11 @@ class Work:
         return Pair(self.rotation.old, self.rotation.new, self.world.fingerprint)
 
     @property
+    def places(self) -> str:
+        """The names of the stores."""
+        return ", ".join(store.name for store in self.credential.stores)
+
+    @property
     def verifier(self) -> Verifier:
         """Who asks Synap about a key."""
         return self.world.verifier

@@ -253,3 +253,27 @@ def test_the_instance_is_the_sandboxs(office: Office) -> None:
     found = office.json("show", "production")["rotation"]
 
     assert (found["client_id"], found["instance_id"]) == (CLIENT, INSTANCE)
+
+
+def test_show_says_what_is_asked_of_a_person(office: Office) -> None:
+    """What on-call is told stands below the facts, with what to type; the unknown is left out."""
+    rotation_id = office.awaiting()
+
+    found = office.json("show", rotation_id)["rotation"]
+    office.run("show", "production")
+
+    [asked] = found["asks"]
+    assert asked["alert"] == "SynapRotationAwaitingKey"
+    assert f"synap-hooks rotation submit {rotation_id[:8]}" in asked["then"]
+    assert asked["then"] in office.command.out
+    assert "revoked_at" not in office.command.out
+
+
+def test_why_is_kept(office: Office) -> None:
+    """Every order's reason stands in the history."""
+    rotation_id = office.awaiting()
+
+    office.run("submit", rotation_id, "--why", "ticket 7", stdin=office.synap.issue_key("new"))
+
+    lines = office.json("history", rotation_id)["history"]
+    assert any(line["detail"].endswith(": ticket 7") for line in lines)

@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tests.workers.rotation.world import World
-from workers.rotation.errors import PermanentError, PortError, Reason, ThirdWriterError
+from workers.rotation.errors import (
+    PermanentError,
+    PortError,
+    Reason,
+    RefusedError,
+    ThirdWriterError,
+)
 from workers.rotation.fingerprint import Secret
 from workers.rotation.ports import Pair, Side, Slot
 
@@ -36,6 +42,12 @@ class FakeStore:
         """Return what a slot holds."""
         found: str | None = self.world.read()["stores"].get(self.place, {}).get(slot)
         return found
+
+    def check(self) -> None:
+        """Refuse if it is told to."""
+        with self.world.change("check") as state:
+            if "check" in state["faults"]:
+                raise RefusedError(Reason.IMMUTABLE, f"{self.name} cannot be changed")
 
     def read_current(self) -> Slot | None:
         """Return the current value."""
@@ -116,5 +128,7 @@ class FakeStore:
         if self.broken is not None:
             raise self.broken
         with self.world.change(call) as state:
+            if call in state["faults"]:
+                raise PermanentError(Reason.DENIED, f"{self.name}: {call} is denied")
             if not self.lies:
                 state["stores"].setdefault(self.place, {}).update(slots)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from redis import Redis
 
 from tests.build import NOW
+from tests.workers.rotation.bystanders import FakeCopy, FakeWitness
 from tests.workers.rotation.fake_store import FakeStore
 from tests.workers.rotation.world import INSTANCE, NEW, OLD, FakeIssuer, FakeRollout, FakeSynap
 from tests.workers.rotation.world import World as Fake
@@ -21,6 +23,7 @@ from workers.rotation.book import Book, begin, rotate_lua
 from workers.rotation.config import BY_HAND, Credential, Mode, RotationConfig
 from workers.rotation.fingerprint import Peppered
 from workers.rotation.orders import first_entry
+from workers.rotation.ports import Issuer
 from workers.rotation.record import Rotation, plan
 from workers.rotation.run import Machine
 from workers.rotation.state import TERMINAL, State
@@ -78,6 +81,12 @@ class CountedBook(Book):
         written = super()._write(*given)
         with self._world.change("write"):
             return written
+
+
+@cache
+def metrics() -> WorkerMetrics:
+    """Return what machines move; to make it takes longer than most of what they do."""
+    return WorkerMetrics(CollectorRegistry())
 
 
 @dataclass
@@ -139,14 +148,22 @@ class House:
                 authority=self.clock,
             ),
             routing=self.heard,
-            metrics=WorkerMetrics(CollectorRegistry()),
+            metrics=metrics(),
             clock=self.clock,
             sleep=lambda seconds: self.wait_for(self.clock() + seconds),
         )
 
-    def by_issuer(self) -> House:
-        """Let the issuer make the keys."""
-        self.changes["issuer"] = FakeIssuer(self.world)
+    def by_issuer(self, issuer: Issuer | None = None) -> House:
+        """Let an issuer make the keys, the fake one if no other is given."""
+        self.changes["issuer"] = issuer or FakeIssuer(self.world)
+        return self
+
+    def watched(self) -> House:
+        """Let applications read a copy of the store, and say which key they use."""
+        copy = FakeCopy(self.world)
+        if not self.world.read()["copy"]:
+            copy.fill()
+        self.changes |= {"copies": (copy,), "witness": FakeWitness(self.world)}
         return self
 
     def start(self, **given: Any) -> str:

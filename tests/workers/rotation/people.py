@@ -47,11 +47,21 @@ class Person:
         if rotation.awaits in {PROMOTE, REVOKE}:
             self._orders.approve(rotation.id)
             return True
+        if self._house.world.spoiled("hands"):
+            return False
         if rotation.awaits == REVOKED_BY_HAND and self._alive(OLD):
             self._house.world.kill_key(OLD)
-        if rotation.awaits == WITHDRAWN_BY_HAND and self._alive(NEW):
-            self._house.world.kill_key(NEW)
+        if rotation.awaits == WITHDRAWN_BY_HAND:
+            return self._withdraw(rotation)
         return False
+
+    def _withdraw(self, rotation: Rotation) -> bool:
+        """Revoke the new key; where nothing keeps it any more, nobody sees that but this person."""
+        if self._alive(NEW):
+            self._house.world.kill_key(NEW)
+            return False
+        self._orders.approve(rotation.id)
+        return True
 
     def _submit(self, rotation: Rotation) -> bool:
         if NEW not in self._house.world.read()["keys"]:

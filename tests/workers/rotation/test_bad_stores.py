@@ -71,6 +71,16 @@ def test_a_store_that_does_not_take_the_key(
         assert live == [OLD]
 
 
+def test_a_place_that_cannot_be_written_to_is_found_before_a_key_is_made(house: House) -> None:
+    """Such as an immutable Secret: nobody is asked for a key, and none is issued."""
+    house.world.spoil("check")
+
+    end = drive(house, house.by_issuer().start())
+
+    assert (end.state, end.back, end.cause) == (State.PAUSED, State.LOCKED, Reason.IMMUTABLE)
+    assert "issue" not in house.world.read()["calls"]
+
+
 def test_a_store_that_lies(house: House) -> None:
     """What is read back counts: a store that only says that it wrote ends the rotation."""
     house.by_issuer()

@@ -112,7 +112,7 @@ def test_what_is_left_out() -> None:
         pytest.param(["issuer: {type: oracle}"], ['"oracle" is no type of issuer'], id="issuer"),
         pytest.param(
             ["stores: [{type: file, path: a}, {type: file, path: a}]"],
-            ['store "file:/etc/a" stands twice'],
+            ['"file:/etc/a" stands twice in "stores"'],
             id="same-store-twice",
         ),
         pytest.param(

@@ -9,7 +9,7 @@ import pytest
 from tests.build import NOW
 from tests.workers.rotation.fake_store import FakeStore
 from tests.workers.rotation.house import House
-from tests.workers.rotation.people import drive
+from tests.workers.rotation.people import drive, orders
 from tests.workers.rotation.world import NEW, OLD, FakeIssuer
 from workers.rotation.errors import PermanentError, PortError, Reason, RefusedError
 from workers.rotation.fingerprint import Secret
@@ -111,7 +111,7 @@ class Odd(FakeIssuer):
 )
 def test_an_issuer_that_answers_oddly(house: House, value: str, cause: Reason) -> None:
     """What it made is revoked again, and never the old key."""
-    house.changes["issuer"] = Odd(house.world, value)
+    house.changes["issuer"] = Odd(house.world, value=value)
 
     end = drive(house, house.start())
 
@@ -218,3 +218,22 @@ def test_an_error_that_tells_too_much_is_masked(house: House) -> None:
     said = [line.detail for line in house.book.history(rotation_id)]
     assert "cannot write synap_***" in said
     assert not any(OLD in line for line in said)
+
+
+def test_a_step_at_which_every_worker_dies(house: House) -> None:
+    """After eight of them a person has to look why; whoever resumes tries it again."""
+    rotation_id = to(house, State.LOCKED)
+    for _ in range(8):
+        house.wait_for(house.rotation(rotation_id).lease)
+        house.wait_for(house.rotation(rotation_id).due_at)
+        assert house.book.claim(rotation_id, house.clock()) is not None
+    house.wait_for(house.rotation(rotation_id).lease)
+
+    found = step(house, rotation_id)
+
+    assert (found.state, found.back, found.cause) == (
+        State.PAUSED, State.LOCKED, Reason.WORKER_LOST,
+    )  # fmt: skip
+    assert house.heard.firing() == {"SynapRotationFailed"}
+    orders(house, house.redis).resume(rotation_id)
+    assert drive(house, rotation_id).state is State.DONE

@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from workers.rotation.errors import Reason
+from workers.rotation.errors import PermanentError, Reason
 from workers.rotation.fingerprint import Secret
 from workers.rotation.ports import (
     Dead,
@@ -39,7 +39,7 @@ NEW: Final = "synap_" + "NewCanary" * 6 + "abcdef"
 class World:
     """The world in its file; `kill_at` is the number of the call after which the process dies.
 
-    `troubles` maps a call's name to how many times it fails before it works.
+    A fault, which `spoil` sets and `mend` takes away, makes a call fail for as long as it is there.
     """
 
     path: Path
@@ -49,21 +49,24 @@ class World:
         if not self.path.exists():
             self._write(
                 {"keys": {}, "stores": {}, "workloads": {}, "calls": [], "most_live": 0, "now": 0.0,
-                 "revoked_at": {}, "answers": {}, "made": 0}
+                 "revoked_at": {}, "answers": {}, "made": 0, "issued": {}, "faults": [],
+                 "turned": 0, "copy": {}}
             )  # fmt: skip
 
     @contextmanager
     def change(self, call: str = "") -> Iterator[dict[str, Any]]:
         """Change the world; a named change is an external call, after which a process may die."""
         state = self.read()
-        yield state
-        if call:
-            state["calls"].append(call)
-        live = sum(key["alive"] for key in state["keys"].values())
-        state["most_live"] = max(state["most_live"], live)
-        self._write(state)
-        if call and self.kill_at and len(state["calls"]) == self.kill_at:
-            os.kill(os.getpid(), signal.SIGKILL)
+        try:
+            yield state
+        finally:  # a call that fails is a call as well
+            if call:
+                state["calls"].append(call)
+            live = sum(key["alive"] for key in state["keys"].values())
+            state["most_live"] = max(state["most_live"], live)
+            self._write(state)
+            if call and self.kill_at and len(state["calls"]) == self.kill_at:
+                os.kill(os.getpid(), signal.SIGKILL)
 
     def read(self) -> dict[str, Any]:
         """Return the world as it is."""
@@ -71,9 +74,11 @@ class World:
         return found
 
     def _write(self, state: dict[str, Any]) -> None:
-        draft = self.path.with_suffix(".draft")
-        draft.write_text(json.dumps(state))
-        draft.replace(self.path)
+        """Write in place, padded: a rename waits for the disk, and nobody is killed in here."""
+        text = json.dumps(state).encode()
+        file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+        os.write(file, text.ljust(os.fstat(file).st_size))
+        os.close(file)
 
     def add_key(
         self, value: str, *, key_id: str, name: str = "", instance_id: str = INSTANCE
@@ -94,6 +99,20 @@ class World:
         """Queue what whoami answers for a key before the truth: 401, 402, 403, 429, 500, other."""
         with self.change() as state:
             state["answers"].setdefault(value, []).extend(answers)
+
+    def spoil(self, *faults: str) -> None:
+        """Let calls fail."""
+        with self.change() as state:
+            state["faults"] += faults
+
+    def mend(self) -> None:
+        """Let every call work again."""
+        with self.change() as state:
+            state["faults"] = []
+
+    def spoiled(self, fault: str) -> bool:
+        """Say whether a call is to fail."""
+        return fault in self.read()["faults"]
 
     def set_time(self, now: float) -> None:
         """Let the world know the time, for its books."""
@@ -132,13 +151,20 @@ class FakeSynap:
 
 @dataclass(frozen=True, slots=True)
 class FakeIssuer:
-    """Makes keys; a real one shows a key's value only once."""
+    """Makes keys; a real one shows a key's value only once.
+
+    `counted` False: its calls are counted where they are made, in another process.
+    """
 
     world: World
+    counted: bool = True
 
     def issue(self, name: str, token: str) -> Issued:
         """Make a key; the same token gives the same answer."""
-        with self.world.change("issue") as state:
+        with self._call("issue") as state:
+            if token in state["issued"]:
+                key_id, value = state["issued"][token]
+                return Issued(key_id, Secret(value))
             state["made"] += 1
             suffix = f"{state['made']:04d}{token.replace('-', '')[:12]}"
             value = "synap_" + ("NewCanary" * 5) + suffix
@@ -146,11 +172,12 @@ class FakeIssuer:
             state["keys"][value] = {
                 "id": key_id, "name": name, "alive": True, "instance_id": INSTANCE,
             }  # fmt: skip
+            state["issued"][token] = (key_id, value)
         return Issued(key_id, Secret(value))
 
     def find(self, name: str) -> Sequence[Found]:
         """Return the live keys of this name."""
-        with self.world.change("find") as state:
+        with self._call("find") as state:
             keys = list(state["keys"].values())
         return [Found(key["id"], key["name"]) for key in keys
                 if key["alive"] and key["name"] == name]  # fmt: skip
@@ -158,11 +185,16 @@ class FakeIssuer:
     def revoke(self, key_id: str, token: str) -> None:
         """Revoke a key; one that is gone is success."""
         del token
-        with self.world.change("revoke") as state:
+        with self._call("revoke") as state:
+            if f"revoke {'old' if key_id == 'key_old' else 'new'}" in state["faults"]:
+                raise PermanentError(Reason.DENIED, "this key is not revoked")
             for value, key in state["keys"].items():
                 if key["id"] == key_id and key["alive"]:
                     key["alive"] = False
                     state["revoked_at"][value] = state["now"]
+
+    def _call(self, name: str) -> AbstractContextManager[dict[str, Any]]:
+        return self.world.change(name if self.counted else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +214,8 @@ class FakeRollout:
             found = [state["workloads"].get(name, {}) for name in wave]
             forced = state["answers"].get(wave[0], [])
             said = forced.pop(0) if forced else ""
+            if "rollout" in state["faults"] and found[0].get("stamp") == stamp.rotation:
+                said = "" if stamp.rotation.endswith("-rb") else "failed"
         if said:
             return Progress(Phase(said), f"{wave[0]} is {said}")
         done = all(one.get("stamp") == stamp.rotation for one in found)
@@ -195,3 +229,10 @@ class FakeRollout:
                 if found.get("stamp") != stamp.rotation:
                     found["stamp"] = stamp.rotation
                     found["stamps"].append(stamp.rotation)
+                    found["reads"] = read(state)
+
+
+def read(state: Mapping[str, Any]) -> str:
+    """Return the key that a workload gets which starts now: from the copy, if there is one."""
+    found: str = state["copy"].get("value") or state["stores"]["main"]["current"]
+    return found

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Final
 
 from workers.rotation.state import State
-from workers.rotation.steps import back, begin, deposit, mint, promote, revoke, roll, watch
+from workers.rotation.steps import back, begin, deposit, mint, promote, prove, revoke, roll, watch
 from workers.rotation.work import Result, Step, Work, wait
 
 __all__ = ["STEPS"]
@@ -34,7 +34,7 @@ STEPS: Final[Mapping[State, Step]] = MappingProxyType(
         State.STORED_PENDING: promote.promote,
         State.PROMOTED: roll.fix,
         State.RESTARTING: roll.restart,
-        State.ROLLED_OUT: roll.verify,
+        State.ROLLED_OUT: prove.verify,
         State.VERIFIED: watch.settle,
         State.OVERLAP: watch.overlap,
         State.REVOKE_GATE: watch.gate,

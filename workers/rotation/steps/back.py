@@ -10,6 +10,8 @@ from workers.rotation.ports import Dead, Phase, Side, Unclear
 from workers.rotation.state import Outcome
 from workers.rotation.steps import watch
 from workers.rotation.steps.deposit import new_value
+from workers.rotation.steps.follow import follow
+from workers.rotation.steps.keys import whoami_old
 from workers.rotation.steps.mint import revoke_found
 from workers.rotation.steps.roll import Front, advance, status
 from workers.rotation.work import (
@@ -33,7 +35,7 @@ def roll_back(work: Work) -> Result:
     checked = _old_lives(work)
     if checked is not None:
         return checked
-    restored = restore(work)
+    restored = restore(work) or follow(work, Side.OLD)
     if restored is not None:
         return restored
     front = _front(work)
@@ -47,7 +49,7 @@ def roll_back(work: Work) -> Result:
 
 def _old_lives(work: Work) -> Result | None:
     """Return None if the old key works; without that there is no way back."""
-    verdict = watch.whoami_old(work)
+    verdict = whoami_old(work)
     if verdict is None:
         return hold(Reason.KEY_LOST, "no store keeps the old key any more")
     if isinstance(verdict, Dead):
@@ -86,7 +88,7 @@ def compensate(work: Work) -> Result:
     if not work.rotation.old:
         return _over(work, "nothing was made")
     if work.rotation.new:
-        restored = restore(work)
+        restored = restore(work) or follow(work, Side.OLD)
         if restored is not None:
             return restored
     left = _withdraw(work)

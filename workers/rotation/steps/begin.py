@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from workers.rotation.errors import Reason
+from workers.rotation.fingerprint import shown
 from workers.rotation.notice import WEBHOOK_SECRET
-from workers.rotation.ports import Dead, Live, Slot, Unclear
+from workers.rotation.ports import Dead, Live, Side, Slot, Unclear
 from workers.rotation.state import Outcome
 from workers.rotation.work import Result, Work, hold, ok, retry, wait
 
@@ -25,6 +26,8 @@ def look(work: Work) -> Result:
     if credential.type == WEBHOOK_SECRET:
         used = work.world.uses(credential.endpoint)
         return ok(f"signing keys in use: {len(used)}", labels=tuple(sorted(used)))
+    for store in credential.stores:
+        store.check()
     slots = [store.read_current() for store in credential.stores]
     pending = [store.name for store in credential.stores if store.read_pending() is not None]
     old = _common(work, slots)
@@ -32,10 +35,10 @@ def look(work: Work) -> Result:
         return old
     if pending:
         return hold(Reason.ANOTHER_KEY_WAITS, f"a key waits already in {', '.join(pending)}")
-    found = _identify(work, old)
+    fingerprint = work.world.fingerprint(old.value)
+    found = _unready(work, old, fingerprint) or _identify(work, old)
     if found.outcome is not Outcome.OK:
         return found
-    fingerprint = work.world.fingerprint(old.value)
     waves = credential.rollout.waves() if credential.rollout else ()
     return found.but(
         old=fingerprint,
@@ -55,9 +58,24 @@ def _key_id(work: Work, fingerprint: str) -> str:
     return "" if facts.key_id else credential.key_id or credential.match.credential_id
 
 
+def _unready(work: Work, old: Slot, fingerprint: str) -> Result | None:
+    """Return what speaks against the configuration: copies and applications must have the key."""
+    for copy in work.credential.copies:
+        slot = copy.read()
+        if slot is None or work.world.fingerprint(slot.value) != fingerprint:
+            return hold(Reason.UNSYNCED, f"{copy.name} does not hold the key of the stores")
+    if work.credential.witness is None:
+        return None
+    said = work.credential.witness.ask("", shown(old.value))
+    if said and Side.OLD not in said.values():
+        text = f"none of {len(said)} instances shows the current key: is the attestation right?"
+        return hold(Reason.UNATTESTED, text)
+    return None
+
+
 def intend(work: Work) -> Result:
     """Go on: what is intended has been written down before anything is made."""
-    return ok(f"{len(work.rotation.waves)} waves")
+    return ok(f"waves: {len(work.rotation.waves)}")
 
 
 def _common(work: Work, slots: Sequence[Slot | None]) -> Slot | Result:

@@ -85,7 +85,7 @@ def store_pending(work: Work) -> Result:
         found = store.read_pending()
         if found is None or pair.judge(found.value) is not Side.NEW:
             return retry(Reason.UNFAITHFUL, f"{store.name} does not give back what was put there")
-    return ok(f"pending in {len(work.credential.stores)} stores")
+    return ok(f"pending in {work.places}")
 
 
 def new_value(work: Work) -> Secret | None:

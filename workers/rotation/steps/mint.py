@@ -8,7 +8,7 @@ from workers.rotation.config import Manual
 from workers.rotation.errors import Reason
 from workers.rotation.notice import WEBHOOK_SECRET
 from workers.rotation.pace import key_deadline
-from workers.rotation.ports import Issuer
+from workers.rotation.ports import Found, Issuer
 from workers.rotation.record import Rotation
 from workers.rotation.state import Outcome
 from workers.rotation.verify import well_formed
@@ -29,19 +29,17 @@ def key_name(rotation: Rotation) -> str:
 def mint(work: Work) -> Result:
     """Make the key: first look whether a lost worker has made one, whose value is gone.
 
-    Such a key is revoked before another is made, so that there are never three. Each attempt is
-    noted before it is made and has its own idempotency key, or an issuer would repeat the answer
-    that named a key which is revoked by now.
+    Such a key is revoked before another is made, so that there are never three. An attempt is
+    noted before it is made, with its own idempotency key and the keys that it makes useless: an
+    issuer would repeat the answer that named a key which is revoked by now.
     """
     issuer = work.credential.issuer
     if isinstance(issuer, Manual):
         return ended(Outcome.NO_ISSUER).but(new="", key_id="")
-    made = work.rotation.mint
-    if revoke_found(issuer, work) or not made:
-        if made >= MOST_KEYS:
-            reason = Reason(work.rotation.reason or Reason.KEY_LOST)
-            return failed(reason, f"{made} keys were made, and none could be stored")
-        return more("a key will be made", mint=made + 1, new="", key_id="")
+    noted = _note(issuer, work)
+    if noted is not None:
+        return noted
+    revoke_found(issuer, work)
     name = key_name(work.rotation)
     issued = issuer.issue(name, work.rotation.token("mint", str(work.rotation.mint)))
     if not well_formed(issued.value):
@@ -53,13 +51,30 @@ def mint(work: Work) -> Result:
     return ok(f"made as {name}", new=fingerprint, key_id=issued.key_id)
 
 
-def revoke_found(issuer: Issuer, work: Work) -> bool:
-    """Revoke every key that this rotation made and cannot use; say whether there was one."""
+def _note(issuer: Issuer, work: Work) -> Result | None:
+    """Note that a key will be made, and which ones are useless; None when that is noted."""
     rotation = work.rotation
-    found = [key for key in issuer.find(key_name(rotation)) if key.key_id != rotation.old_key_id]
-    for key in found:
-        issuer.revoke(key.key_id, rotation.token("unmint", key.key_id))
-    return bool(found)
+    made, useless = rotation.mint, [key.key_id for key in _found(issuer, work)]
+    if rotation.key_id:
+        useless.append(rotation.key_id)
+    if made and set(useless) <= set(rotation.useless):
+        return None
+    if made >= MOST_KEYS:
+        reason = Reason(rotation.reason or Reason.KEY_LOST)
+        return failed(reason, f"{made} keys were made, and none could be stored")
+    known = tuple(dict.fromkeys((*rotation.useless, *useless)))
+    return more("a key will be made", mint=made + 1, useless=known, new="", key_id="")
+
+
+def revoke_found(issuer: Issuer, work: Work) -> None:
+    """Revoke every key that this rotation made and cannot use."""
+    for key in _found(issuer, work):
+        issuer.revoke(key.key_id, work.rotation.token("unmint", key.key_id))
+
+
+def _found(issuer: Issuer, work: Work) -> list[Found]:
+    rotation = work.rotation
+    return [key for key in issuer.find(key_name(rotation)) if key.key_id != rotation.old_key_id]
 
 
 def await_key(work: Work) -> Result:

@@ -40,7 +40,7 @@ def _all(work: Work, value: Secret) -> Result:
             result = _stopped(work, error)
         if result is not None:
             return result
-    return ok(f"current in {len(work.credential.stores)} stores", promoted_at=work.now, awaits="")
+    return ok(f"current in {work.places}", promoted_at=work.now, awaits="")
 
 
 def _one(work: Work, store: Store, value: Secret) -> Result | None:

@@ -7,9 +7,11 @@ from typing import Final
 from workers.rotation.config import Manual
 from workers.rotation.errors import Reason
 from workers.rotation.notice import WEBHOOK_SECRET
-from workers.rotation.ports import Dead, Issuer, Phase
+from workers.rotation.ports import Dead, Issuer, Phase, Side
 from workers.rotation.state import Outcome
 from workers.rotation.steps import watch
+from workers.rotation.steps.follow import follow
+from workers.rotation.steps.keys import lives, whoami_new, whoami_old
 from workers.rotation.steps.roll import onward, status
 from workers.rotation.steps.watch import NEW_STRIKES, OLD_STRIKES
 from workers.rotation.work import (
@@ -27,6 +29,8 @@ from workers.rotation.work import (
 )
 
 LOOK_AGAIN: Final = 60.0
+COPY_SECONDS: Final = 60.0
+"""How long a leaked key lives on so that copies can follow: what restarts before would be lost."""
 
 
 def break_glass(work: Work) -> Result:
@@ -36,13 +40,16 @@ def break_glass(work: Work) -> Result:
     """
     if work.rotation.outage_accepted:
         return _hurry(work) or ok("glass broken, outage accepted", glass=True)
-    if watch.lives(watch.whoami_new(work)):
+    if lives(whoami_new(work)):
         return ok("glass broken: no overlap, no gate", glass=True)
     return retry(Reason.NEW_KEY_DEAD, "the new key is not proven to live")
 
 
 def _hurry(work: Work) -> Result | None:
     """Begin and start every wave that was not; None once all are."""
+    since, late = work.now - work.rotation.entered_at, follow(work, Side.NEW)
+    if late is not None and since < COPY_SECONDS:
+        return late
     waves, rollout = work.rotation.waves, work.credential.rollout
     if work.rotation.begun < len(waves):
         work.hand.begun = "all"
@@ -59,7 +66,7 @@ def revoke(work: Work) -> Result:
     """Revoke the old key, or watch until a person has; the gate is judged once more before it."""
     if work.credential.type == WEBHOOK_SECRET:
         return _by_hand(work, "take the old signing key away here and revoke it at Synap")
-    verdict = watch.whoami_old(work)
+    verdict = whoami_old(work)
     if isinstance(verdict, Dead):
         return ok("the old key is refused", revoked_at=work.now, awaits="")
     if not work.rotation.glass:
@@ -101,13 +108,13 @@ def confirm(work: Work) -> Result:
     if work.credential.type == WEBHOOK_SECRET:
         return ok("whoami does not know signing keys")
     if not (work.rotation.glass and work.rotation.outage_accepted):
-        new = watch.whoami_new(work)
+        new = whoami_new(work)
         if isinstance(new, Dead):
             dead = ended(Outcome.NEW_DEAD, Reason.NEW_KEY_DEAD, "401 for the new key, repeatedly")
             return strike(work, "new", NEW_STRIKES, dead, detail="401 for the new key")
-        if not watch.lives(new):
+        if not lives(new):
             return wait(detail="whoami of the new key gives no answer", after=LOOK_AGAIN)
-    old = watch.whoami_old(work)
+    old = whoami_old(work)
     if old is None:
         return ok("revoked; no store keeps the old key, so whoami cannot be asked for it")
     if not isinstance(old, Dead):

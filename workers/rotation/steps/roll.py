@@ -1,4 +1,4 @@
-"""Bringing the applications to the new key, wave by wave, and proving that it works."""
+"""Bringing the applications to the new key, wave by wave."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Final
 
 from workers.rotation.config import OnFailure
 from workers.rotation.errors import Reason
-from workers.rotation.fingerprint import Secret
-from workers.rotation.ports import Live, Phase, Progress, Side
+from workers.rotation.ports import Phase, Progress, Side
 from workers.rotation.state import Outcome
-from workers.rotation.steps.deposit import alive
-from workers.rotation.work import Result, Work, ended, hold, more, ok, retry, wait
+from workers.rotation.steps.follow import follow
+from workers.rotation.steps.prove import verified
+from workers.rotation.work import Result, Work, ended, hold, more, ok, wait
 
 FIRST_LOOK: Final = 5.0
 
@@ -44,15 +44,16 @@ def onward(work: Work, wave: int | None = None) -> Front:
 
 
 def fix(work: Work) -> Result:
-    """Fix the moment that marks all restarts of this rotation."""
-    return ok("the restarts have their mark", rolled_at=work.rotation.rolled_at or work.now)
+    """Wait until the copies hold the new key, and fix the moment that marks all restarts."""
+    late = follow(work, Side.NEW)
+    return late or ok("the restarts have their mark", rolled_at=work.rotation.rolled_at or work.now)
 
 
 def restart(work: Work) -> Result:
     """Bring out the next wave, or look how far it is; the canary is verified before the others."""
     front = onward(work)
     if front.wave >= len(front.waves):
-        return ok(f"{len(front.waves)} waves are out")
+        return ok("every wave is out" if front.waves else "nothing to restart")
     progress = status(work, front)
     if progress.phase is Phase.DONE:
         if front.wave == 0 and len(front.waves) > 1:
@@ -118,56 +119,6 @@ def _broken(work: Work, detail: str) -> Result:
     if work.credential.on_failure is OnFailure.ROLLBACK:
         return ended(Outcome.ROLL_BACK, Reason.ROLLOUT_FAILED, detail)
     return hold(Reason.ROLLOUT_FAILED, detail)
-
-
-def verify(work: Work) -> Result:
-    """Prove the new key with what the stores give back."""
-    checked = verified(work)
-    if checked.outcome is Outcome.OK:
-        return checked.but(verified_at=work.now)
-    if checked.outcome is Outcome.NEW_DEAD and work.credential.on_failure is OnFailure.ROLLBACK:
-        return ended(Outcome.ROLL_BACK, checked.reason, checked.detail)
-    return checked
-
-
-def verified(work: Work) -> Result:
-    """Return OK when every store gives the new key and Synap knows it as ours."""
-    value = read_back(work)
-    if isinstance(value, Result):
-        return value
-    found = alive(work, value)
-    if isinstance(found, Result):
-        return found
-    if not ours(work, found):
-        return hold(Reason.OTHER_IDENTITY, "the new key belongs to another client or instance")
-    return ok("the key that the stores give lives and is ours")
-
-
-def ours(work: Work, live: Live) -> bool:
-    """Say whether an identity is the old key's; one that is not told (402) counts as it."""
-    pairs = (
-        (live.client_id, work.rotation.client_id),
-        (live.instance_id, work.rotation.instance_id),
-    )
-    return all(found in ("", wanted) for found, wanted in pairs)
-
-
-def read_back(work: Work) -> Secret | Result:
-    """Return the new key as every store gives it, or why it is not there."""
-    value: Secret | None = None
-    for store in work.credential.stores:
-        slot = store.read_current()
-        side = work.pair.judge(slot.value) if slot is not None else Side.THIRD
-        if side is Side.THIRD:
-            text = f"{store.name} holds neither the old nor the new key"
-            return hold(Reason.THIRD_WRITER, text)
-        if side is Side.OLD:
-            return retry(Reason.UNFAITHFUL, f"{store.name} gives the old key again")
-        assert slot is not None
-        value = slot.value
-    if value is None:
-        return hold(Reason.NOT_CONFIGURED, "no store is configured any more")
-    return value
 
 
 def _named(front: Front) -> str:

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from typing import Final
 
 from receiver.settings import HORIZON
-from workers.rotation.errors import PortError, Reason
-from workers.rotation.fingerprint import Secret
+from workers.rotation.errors import Reason
 from workers.rotation.notice import WEBHOOK_SECRET
-from workers.rotation.ports import Dead, Live, Phase, Unclear, Verdict
+from workers.rotation.ports import Dead, Phase, Side, Unclear
 from workers.rotation.state import Outcome
-from workers.rotation.steps.roll import onward, ours, read_back, status
+from workers.rotation.steps.follow import behind
+from workers.rotation.steps.keys import ours, read_back, whoami_old
+from workers.rotation.steps.prove import attested
+from workers.rotation.steps.roll import onward, status
 from workers.rotation.work import (
     REVOKE,
     Result,
@@ -132,41 +134,17 @@ def _asked(verdict: Unclear) -> float:
 
 
 def _unfinished(work: Work) -> Iterator[str]:
-    """Yield the workloads that may still use the old key."""
+    """Yield what may still use the old key, or bring it back: copies, workloads, instances."""
+    for copy in behind(work, Side.NEW):
+        yield f"{copy.name} does not hold the new key"
     for number in range(len(work.rotation.waves)):
         wave = onward(work, number)
         progress = status(work, wave)
         if progress.phase not in (Phase.DONE, Phase.UNKNOWN):
             yield f"{', '.join(wave.members)}: {progress.phase} {progress.detail}".strip()
-
-
-def old_value(work: Work) -> Secret | None:
-    """Return the old key from a store that still keeps it; None when none does."""
-    for store in work.credential.stores:
-        try:
-            slot = store.read_previous(work.pair)
-        except PortError:
-            continue
-        if slot is not None and work.world.fingerprint(slot.value) == work.rotation.old:
-            return slot.value
-    return None
-
-
-def whoami_old(work: Work) -> Verdict | None:
-    """Ask for the old key; None when no store keeps it any more."""
-    value = old_value(work)
-    return None if value is None else work.verifier.whoami(value)
-
-
-def whoami_new(work: Work) -> Verdict | None:
-    """Ask for the new key as the stores give it; None when one does not give it."""
-    value = read_back(work)
-    return None if isinstance(value, Result) else work.verifier.whoami(value)
-
-
-def lives(verdict: Verdict | None) -> bool:
-    """Say whether an answer proves that a key works."""
-    return isinstance(verdict, Live)
+    said = attested(work)
+    if said is not None:
+        yield said.detail
 
 
 def quiet_since(work: Work) -> float:

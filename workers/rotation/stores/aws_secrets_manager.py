@@ -39,6 +39,11 @@ class AwsSecretsManager:
         """Return the kind and the secret's name or ARN."""
         return f"aws_secrets_manager:{self._secret_id}"
 
+    def check(self) -> None:
+        """See that neither AWS nor another service rotates the secret."""
+        with reading(self.name):
+            self._refuse_managed()
+
     def read_current(self) -> Slot | None:
         """Return the version labelled AWSCURRENT."""
         with reading(self.name):

@@ -40,6 +40,9 @@ class AwsSsm:
         """Return the kind and the parameter's name."""
         return f"aws_ssm:{self._parameter}"
 
+    def check(self) -> None:
+        """Do nothing: whoever may write a parameter owns it."""
+
     def read_current(self) -> Slot | None:
         """Return the parameter's newest version."""
         with reading(self.name):

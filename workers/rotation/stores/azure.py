@@ -79,6 +79,9 @@ class AzureKeyVault:
         """Return the kind and the secret."""
         return f"azure:{self._vault_url.rstrip('/')}/secrets/{self._secret}"
 
+    def check(self) -> None:
+        """Do nothing: whoever may set a secret owns it."""
+
     def read_current(self) -> Slot | None:
         """Return the latest version."""
         with self._reading():

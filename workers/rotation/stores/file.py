@@ -44,6 +44,11 @@ class File:
         """Return the kind and the path."""
         return f"file:{self._path}"
 
+    def check(self) -> None:
+        """See that it is no link, and that nobody else is writing."""
+        with self._locked():
+            return
+
     def read_current(self) -> Slot | None:
         """Return what the file holds."""
         with self._reading():

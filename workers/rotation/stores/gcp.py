@@ -82,6 +82,9 @@ class GcpSecretManager:
         """Return the kind and the secret."""
         return f"gcp:{self._secret}"
 
+    def check(self) -> None:
+        """Do nothing: whoever may add a version owns the secret."""
+
     def read_current(self) -> Slot | None:
         """Return the latest version."""
         with self._reading():

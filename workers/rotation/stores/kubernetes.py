@@ -7,7 +7,9 @@
 All three move in one patch that carries the `resourceVersion` which was judged, so that nothing of
 anybody is overwritten. A Secret that something else writes (External Secrets, Sealed Secrets, any
 owner) is refused: the value would be put back. So is an immutable one: it cannot be changed, only
-replaced under another name, and then every workload that names it as well.
+replaced under another name, in every template that names it. Templates belong to what deploys them,
+which would put the old name back, perhaps when the old key is dead; and a Role cannot say by name
+what may be created.
 
 Least privilege: get and patch on that one Secret, by its name.
 """
@@ -15,12 +17,11 @@ Least privilege: get and patch on that one Secret, by its name.
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Final
 
-from workers.rotation.cluster import MERGE, Api, Cluster, read_cluster
+from workers.rotation.cluster import MERGE, Api, Cluster, decoded, read_cluster
 from workers.rotation.errors import PermanentError, PortError, Reason, RefusedError
 from workers.rotation.fingerprint import Secret
 from workers.rotation.ports import Pair, Side, Slot
@@ -37,6 +38,10 @@ OWNERS: Final[Mapping[str, str]] = {
 }
 """Prefixes of labels and annotations that tell who writes a Secret."""
 
+IMMUTABLE: Final = (
+    "the Secret is immutable: make it mutable, or keep the key in another store and let your "
+    "deployment make the Secret (rollout command or webhook)"
+)
 MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 MANAGERS: Final = frozenset({"external-secrets", "sealed-secrets", "sealed-secrets-controller"})
 
@@ -56,6 +61,10 @@ class KubernetesSecret:
     def name(self) -> str:
         """Return the kind, the Secret and its field."""
         return f"kubernetes:{self._cluster.namespace}/{self._secret}#{self._current}"
+
+    def check(self) -> None:
+        """See that nothing else writes the Secret, and that it can be changed."""
+        self._writable()
 
     def read_current(self) -> Slot | None:
         """Return what pods get."""
@@ -138,18 +147,11 @@ class KubernetesSecret:
         if owner:
             raise RefusedError(Reason.MANAGED_ELSEWHERE, f"{self.name}: {owner} writes it")
         if secret.get("immutable"):
-            raise RefusedError(Reason.IMMUTABLE, f"{self.name}: the Secret is immutable")
+            raise RefusedError(Reason.IMMUTABLE, f"{self.name}: {IMMUTABLE}")
         return secret
 
     def _slot(self, secret: Mapping[str, Any] | None, field: str) -> Slot | None:
-        encoded = ((secret or {}).get("data") or {}).get(field)
-        if not secret or not encoded:
-            return None
-        try:
-            text = base64.b64decode(encoded, validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError):
-            raise PermanentError(Reason.INVALID, f"{self.name}: {field} is no text") from None
-        return Slot(Secret(text), str(secret["metadata"]["resourceVersion"]))
+        return None if secret is None else decoded(secret, field, self.name)
 
     def _old(self, secret: Mapping[str, Any] | None, pair: Pair) -> Slot | None:
         fields = (self._current, self._previous)

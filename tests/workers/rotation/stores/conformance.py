@@ -14,6 +14,7 @@ from tests.workers.rotation.stores.steps import (
     THIRD,
     Place,
     Step,
+    check,
     clean,
     complaint,
     drop,
@@ -53,6 +54,12 @@ class Conformance:
             seen.append(holds(store))
 
         assert seen == [(OLD, None), (OLD, NEW), (NEW, None), (NEW, None)]
+
+    def test_a_place_of_ours_may_be_written_to(self, place: Place) -> None:
+        """To see that before a key is made changes nothing."""
+        check(place.store())
+
+        assert holds(place.store()) == (OLD, None)
 
     def test_each_step_may_run_twice_in_two_processes(self, place: Place) -> None:
         """A repeat with the same token succeeds and writes nothing."""

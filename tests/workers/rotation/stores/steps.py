@@ -37,6 +37,11 @@ def token(step: str) -> str:
     return str(uuid5(NAMESPACE_URL, step))
 
 
+def check(store: Store) -> None:
+    """See that the place may be written to."""
+    store.check()
+
+
 def put(store: Store, new: str = NEW, old: str = OLD) -> None:
     """Put the new value where nobody reads it."""
     store.put_pending(Secret(new), pair(old, new), token(f"put {new}"))

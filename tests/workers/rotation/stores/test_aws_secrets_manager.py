@@ -12,6 +12,7 @@ from tests.workers.rotation.stores.steps import (
     NEW,
     OLD,
     THIRD,
+    check,
     configured,
     drop,
     holds,
@@ -182,7 +183,7 @@ class TestAwsSecretsManager(Conformance):
             RotateImmediately=False,
         )
 
-        for step in (put, promote, roll_back):
+        for step in (check, put, promote, roll_back):
             with pytest.raises(RefusedError) as caught:
                 step(place.store())
             assert caught.value.reason == Reason.MANAGED_ELSEWHERE

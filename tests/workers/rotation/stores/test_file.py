@@ -13,6 +13,7 @@ from tests.workers.rotation.stores.conformance import Conformance
 from tests.workers.rotation.stores.steps import (
     NEW,
     OLD,
+    check,
     clean,
     configured,
     holds,
@@ -130,9 +131,10 @@ class TestFile(Conformance):
         store = configured("{type: file, path: link}", place.root)
 
         assert text(store.read_current()) == OLD
-        with pytest.raises(RefusedError) as caught:
-            put(store)
-        assert caught.value.reason == Reason.MANAGED_ELSEWHERE
+        for step in (check, put):
+            with pytest.raises(RefusedError) as caught:
+                step(store)
+            assert caught.value.reason == Reason.MANAGED_ELSEWHERE
 
     def test_writers_exclude_each_other(self, place: Folder) -> None:
         """While one compares and sets, another is told to come later."""

@@ -16,6 +16,7 @@ from tests.workers.rotation.stores.steps import (
     NEW,
     OLD,
     THIRD,
+    check,
     clean,
     configured,
     holds,
@@ -163,7 +164,7 @@ class TestKubernetesSecret(Conformance):
         """A value that something else puts back is not ours to change, but may be read."""
         place.server.change(place.path, {"metadata": metadata})
 
-        for step in (put, promote, roll_back):
+        for step in (check, put, promote, roll_back):
             assert reason_of(lambda step=step: step(place.store())) == Reason.MANAGED_ELSEWHERE
         assert holds(place.store()) == (OLD, None)
 
@@ -171,7 +172,8 @@ class TestKubernetesSecret(Conformance):
         """It can only be replaced under another name, which is a matter of the workloads."""
         place.server.change(place.path, {"immutable": True})
 
-        assert reason_of(lambda: put(place.store())) == Reason.IMMUTABLE
+        for step in (check, put):
+            assert reason_of(lambda step=step: step(place.store())) == Reason.IMMUTABLE
         assert "PATCH" not in [method for method, _ in place.server.calls]
 
     def test_what_is_no_text_is_no_key(self, place: Namespace) -> None:

@@ -1,0 +1,1 @@
+"""The crash matrix: workers are killed, and the laws of rotation hold."""

@@ -61,7 +61,7 @@ def test_queries_ask_for_what_there_is(name: str) -> None:
 
 @pytest.mark.parametrize("name", BOARDS)
 def test_panels_are_whole(name: str) -> None:
-    """Each panel has a title, a unit, a query and a place of its own."""
+    """Each panel has a title, a sentence, a unit, a query and a place of its own."""
     panels = board(name)["panels"]
     places: set[tuple[int, int]] = set()
     for panel in panels:
@@ -75,6 +75,7 @@ def test_panels_are_whole(name: str) -> None:
         assert not cells & places
         places |= cells
         assert panel["targets"]
+        assert panel["description"].endswith(".")
         assert panel["fieldConfig"]["defaults"]["unit"]
 
     assert len({panel["title"] for panel in panels}) == len(panels)

@@ -157,6 +157,11 @@ def test_what_is_missing_is_named(changes: dict[str, Any], said: str) -> None:
             id="tls",
         ),
         pytest.param({"targets": {"files": ["chat"]}}, "targets.files is mounted", id="files"),
+        pytest.param(
+            {"workers": {"deployments": {"events": {"redis": {"existingSecret": "own"}}}}},
+            "workers.tickRedis is empty",
+            id="tick",
+        ),
         pytest.param({"valkey": {"enabled": True}}, "which is used", id="two servers"),
         pytest.param(
             {"valkey": {"enabled": True}, "redis": {"existingSecret": ""}},

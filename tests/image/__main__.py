@@ -18,6 +18,12 @@ from tests.servers import ROOT, free_port, start_redis
 
 IMAGE: Final = "localhost/synap-hooks:image-test"
 LARGEST: Final = 1.6
+LACKING: Final = 77
+"""The exit status where this machine cannot run containers, as build tools say that they skip."""
+
+EXTRAS: Final = {"kubernetes": "kubernetes", "vault": "hvac"}
+"""Extras to build with, and the module that each of them brings."""
+
 PATIENCE: Final = 60.0
 NO_RIGHTS: Final = "CapEff:\t0000000000000000"
 
@@ -115,18 +121,37 @@ def run(engine: Engine, folder: Path) -> None:
         redis.close()
 
 
-def main() -> int:
-    """Build, look and run; return the exit status."""
+def build_with_extras(engine: Engine) -> None:
+    """Build with extras, and show that what they bring is there."""
+    engine.build(ROOT, f"{IMAGE}-extras", EXTRAS=",".join(EXTRAS))
+    engine.run(f"{IMAGE}-extras", "-c", f"import {', '.join(EXTRAS.values())}", entrypoint="python")
+
+
+def prepared() -> Engine | None:
+    """Return an engine with a base image that runs, or None after saying what is missing."""
     lacking = missing()
     if lacking or os.geteuid() != 0:
         say(f"image-test needs root and {', '.join(lacking) or 'nothing else'}: on Debian,")
         say("  apt install buildah podman runc mmdebstrap")
-        return 2
+        return None
     store = ROOT / ".image"
     store.mkdir(exist_ok=True)
     engine = Engine(store)
     say(f"base: {BASE}, out of Debian's packages")
-    engine.make_base()
+    try:
+        engine.make_base()
+        engine.run(BASE, "-c", "pass", entrypoint="python")
+    except RuntimeError as error:
+        say(f"image-test: this machine makes or runs no containers: {error}")
+        return None
+    return engine
+
+
+def main() -> int:
+    """Build, look and run; return the exit status."""
+    engine = prepared()
+    if engine is None:
+        return LACKING
     say("build")
     engine.build(ROOT, IMAGE)
     share = engine.size(IMAGE) / engine.size(BASE)
@@ -135,6 +160,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="keys-") as folder:
         run(engine, Path(folder))
     say("read-only, UID 10001, no capabilities; a signed event was done; exit 0 on SIGTERM")
+    say(f"build with extras: {', '.join(EXTRAS)}")
+    build_with_extras(engine)
     return 0
 
 

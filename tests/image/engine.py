@@ -75,6 +75,14 @@ class Engine:
         with (self._folder / f"{name}.log").open("wb") as log:
             return subprocess.Popen([*line, *command], stdout=log, stderr=subprocess.STDOUT)
 
+    def run(self, tag: str, *command: str, entrypoint: str) -> None:
+        """Run a command in a container without rights, to its end.
+
+        Raises:
+            RuntimeError: it failed; with the end of what was said.
+        """
+        self._podman("run", "--rm", *CONFINED, f"--entrypoint={entrypoint}", tag, *command)
+
     def within(self, name: str, *command: str) -> str:
         """Return what a command prints within a running container; its status is not looked at."""
         return self._podman("exec", name, *command, check=False).stdout

@@ -9,6 +9,7 @@ takes the long way: uvicorn's own, to the ASGI application.
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 import time
 from collections.abc import Callable
@@ -21,6 +22,11 @@ from receiver.web.webhook import DEFAULT_PATH, Webhook, scan
 
 CLOSE: Final = (b"connection", b"close")
 """The header with which an answer is the last on its connection."""
+
+MAX_HEAD_BYTES: Final = 64 << 10
+"""What a request may send before its body begins; counted by reads, so it may be one more."""
+
+_IN_A_BODY: Final = -math.inf
 
 _URL: Final = re.compile(re.escape(DEFAULT_PATH.encode()) + rb"(?:/([A-Za-z0-9._-]+))?")
 """Paths that are taken as they stand: no query, nothing escaped."""
@@ -94,8 +100,15 @@ class WholeProtocol(HttpToolsProtocol):
         self._max_body_bytes = max_body_bytes
         self._exchange = Exchange(self)
         self._whole: _Whole | None = None
-        self._last_sign = 0.0
+        self._head_bytes: float = 0
+        self._idle_since = 0.0
         self._idle_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take a connection, on which a request must come within the time that one may be idle."""
+        super().connection_made(transport)
+        self._idle_since = self.loop.time()
+        self._wait(self.timeout_keep_alive)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let go of the connection."""
@@ -105,8 +118,10 @@ class WholeProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what one read returned."""
-        self._last_sign = self.loop.time()
+        self._head_bytes += len(data)
         super().data_received(data)
+        if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+            self.send_400_response("The request's head is too large.")
         if self._whole is not None:
             whole, self._whole = self._whole, None
             if not self.transport.is_closing():
@@ -120,6 +135,7 @@ class WholeProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Choose the way."""
+        self._head_bytes = _IN_A_BODY
         matching = _URL.fullmatch(self.url)
         if matching is None or not self._plain():
             self._go_the_long_way([])
@@ -141,6 +157,7 @@ class WholeProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Deliver what is whole."""
+        self._head_bytes = 0
         whole, self._whole = self._whole, None
         if whole is None:
             super().on_message_complete()
@@ -158,7 +175,7 @@ class WholeProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Turn to what the client sent meanwhile, or wait for it for as long as is kept alive.
 
-        One timer looks again and again whether the client was silent: a timer for each answer
+        One timer looks again and again how long ago the last answer was: a timer for each answer
         costs as much as sending it.
         """
         if self.pipeline or self.transport.is_closing():
@@ -166,16 +183,14 @@ class WholeProtocol(HttpToolsProtocol):
             return
         self.server_state.total_requests += 1
         self.flow.resume_reading()
-        self._last_sign = self.loop.time()
-        if self._idle_timer is None:
-            self._wait(self.timeout_keep_alive)
+        self._idle_since = self.loop.time()
 
     def _wait(self, seconds: float) -> None:
         self._idle_timer = self.loop.call_later(seconds, self._look_whether_idle)
 
     def _look_whether_idle(self) -> None:
-        left = self._last_sign + self.timeout_keep_alive - self.loop.time()
-        if not self.cycle.response_complete:
+        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if self.cycle is not None and not self.cycle.response_complete:
             self._wait(self.timeout_keep_alive)
         elif left > 0:
             self._wait(left)

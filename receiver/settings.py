@@ -18,7 +18,17 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from receiver import keyfiles
 from receiver.errors import SettingsError
 from receiver.keyfiles import KeySource
-from receiver.values import LINK, Bytes, KeyPrefix, Port, RedisUrl, Seconds, Share
+from receiver.values import (
+    LINK,
+    Bytes,
+    KeyPrefix,
+    Port,
+    RedisUrl,
+    Seconds,
+    Share,
+    duration,
+    duration_text,
+)
 
 HORIZON: Final = 14 * 3600 + 36 * 60.0
 """Seconds after which the sender gives up: its last attempt's age (production checklist)."""
@@ -197,6 +207,8 @@ def masked(settings: CommonSettings) -> dict[str, str]:
             value = mask_url(value.get_secret_value())
         elif isinstance(value, SecretStr):
             value = "***"
+        elif any(getattr(one, "func", None) is duration for one in field.metadata):
+            value = duration_text(value)
         shown[str(field.validation_alias)] = "" if value is None else str(value)
     return shown
 

@@ -33,6 +33,13 @@ def duration(value: Any) -> float:
     return float(match[1]) * _UNITS[match[2]]
 
 
+def duration_text(seconds: float) -> str:
+    """Return a duration as people write it, in its largest whole unit: `31d`, `90s`, `0.5s`."""
+    whole = (unit for unit in "dhm" if seconds and seconds % _UNITS[unit] == 0)
+    unit = next(whole, "s")
+    return f"{seconds / _UNITS[unit]:.12g}{unit}"
+
+
 def size(value: Any) -> int:
     """Return bytes from `1048576`, `512KiB` or `1MiB`.
 

@@ -55,7 +55,8 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
             return tick(settings, stop, hangup)
         return supervise(settings, environ, stop, hangup)
     except SettingsError as error:
-        sys.stderr.write("".join(f"{problem}\n" for problem in error.problems))
+        sys.stderr.write("The workers cannot start:\n")
+        sys.stderr.writelines(f"  {problem}\n" for problem in error.problems)
         return BAD_SETTINGS
 
 

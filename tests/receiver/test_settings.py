@@ -9,6 +9,7 @@ import pytest
 
 from receiver.errors import SettingsError
 from receiver.settings import CommonSettings, ReceiverSettings, load, mask_url, masked, variables
+from receiver.values import duration, duration_text
 from tests.build import SECRET
 
 GOOD = {"SYNAP_WEBHOOK_SECRET": SECRET}
@@ -30,9 +31,9 @@ def test_defaults() -> None:
         "SYNAP_REDIS_URL": "redis://127.0.0.1:6379/0",
         "SYNAP_KEY_PREFIX": "synap",
         "SYNAP_ACK": "fsync",
-        "SYNAP_COMMIT_TIMEOUT": "5.0",
-        "SYNAP_FRESHNESS_WINDOW": "2678400.0",
-        "SYNAP_DEDUP_WINDOW": "2764800.0",
+        "SYNAP_COMMIT_TIMEOUT": "5s",
+        "SYNAP_FRESHNESS_WINDOW": "31d",
+        "SYNAP_DEDUP_WINDOW": "32d",
         "SYNAP_LOG_LEVEL": "info",
         "SYNAP_LOG_FORMAT": "json",
         "SYNAP_HOST": "0.0.0.0",
@@ -41,11 +42,22 @@ def test_defaults() -> None:
         "SYNAP_WEBHOOK_SECRET": "***",
         "SYNAP_WEBHOOK_SECRET_DIR": "",
         "SYNAP_MAX_BODY_BYTES": "1048576",
-        "SYNAP_BODY_TIMEOUT": "10.0",
-        "SYNAP_SHUTDOWN_DELAY": "5.0",
-        "SYNAP_SHED_AGE": "21600.0",
+        "SYNAP_BODY_TIMEOUT": "10s",
+        "SYNAP_SHUTDOWN_DELAY": "5s",
+        "SYNAP_SHED_AGE": "6h",
         "SYNAP_SHED_MEMORY": "0.8",
     }
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0s"), (0.5, "0.5s"), (90, "90s"), (120, "2m"), (7200, "2h"), (52_560, "876m"),
+     (2_678_400, "31d")],
+)  # fmt: skip
+def test_durations_are_shown_as_they_are_written(seconds: float, text: str) -> None:
+    """What is shown of a duration is what a person would write, and reads as the same."""
+    assert duration_text(seconds) == text
+    assert duration(text) == seconds
 
 
 @pytest.mark.parametrize(

@@ -220,8 +220,8 @@ def test_problems_are_all_told(start: Start) -> None:
     status = workers.module.process.wait(20)
 
     said = workers.module.log.read_text().splitlines()
-    assert status == 2
-    assert [line.partition(":")[0] for line in said] == ["SYNAP_WORKERS", "SYNAP_LEASE"]
+    assert (status, said[0]) == (2, "The workers cannot start:")
+    assert [line.partition(":")[0] for line in said[1:]] == ["  SYNAP_WORKERS", "  SYNAP_LEASE"]
     assert "canary" not in "".join(said)
 
 

@@ -100,7 +100,7 @@ def order(
     if not names and wanted.empty:
         raise click.UsageError("give names, or a filter (--reason, --older-than, ...) and --limit")
     if not names and limit is None:
-        raise click.UsageError("a filter needs a bound: add --limit N; --dry-run shows what it is")
+        raise click.UsageError("a filter needs a bound: add --limit N; try it with --dry-run")
     return Order(
         names=names,
         wanted=wanted,

@@ -13,6 +13,7 @@ from tests.workers.cli.command import Command
 
 GROUPS = {
     (): {
+        "acl",
         "alerts",
         "backtest",
         "check-config",
@@ -31,6 +32,7 @@ GROUPS = {
         "silence",
         "verify",
     },
+    ("acl",): {"rules", "urls"},
     ("events",): {"list", "show", "replay"},
     ("dead",): {"list", "show", "replay", "discard"},
     ("quarantine",): {"list", "show", "release", "discard"},

@@ -11,6 +11,8 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+import uvloop
+
 from tests.bench import load
 from tests.bench.load import Load
 from tests.build import SECRET
@@ -19,6 +21,9 @@ from tests.servers import Module, RedisServer, free_port
 SERVER_CORE, LOAD_CORE = 0, 1
 FASTEST = 50_000
 """Requests per second that no server here reaches: how many are signed for a second of load."""
+
+STEPS, LEAST_STEP = 50, 5_000
+"""In how many steps the ledger grows, and how many records a step adds at least."""
 
 
 class Edge(NamedTuple):
@@ -143,16 +148,17 @@ def growth(
     assert redis.process is not None
     redis.flush()
     points: list[tuple[int, float]] = []
+    step = max(LEAST_STEP, records // STEPS)
     with receiver(redis, folder) as edge:
-        held = 0
-        while held < records or len(points) < 2:
-            path = load.prepare(folder / "requests", FASTEST * 2, tag=f"g{len(points):03d}")
+        for held in range(0, records, step):
+            path = load.prepare(folder / "requests", step, tag=f"g{len(points):03d}")
             before = cpu_seconds(edge.pid) + cpu_seconds(redis.process.pid)
-            run = measure(edge, redis, path, seconds=2)
+            seen = uvloop.run(load.send(edge.port, path))
+            if (seen.requests, seen.refused, seen.broken) != (step, 0, 0):
+                raise RuntimeError(f"the ledger did not grow as it should: {seen}")
             spent = cpu_seconds(edge.pid) + cpu_seconds(redis.process.pid) - before
-            points.append((held, spent * 1e6 / run.load.requests))
+            points.append((held, spent * 1e6 / step))
             say(f"from {held:9,} records  {points[-1][1]:6.1f} us/event")
-            held += run.load.requests
     return points
 
 

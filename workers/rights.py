@@ -171,7 +171,7 @@ _WORKERS: Final[Mapping[Role, Rights]] = {
     Role.NOTIFICATIONS: Rights(own=keys("alerting:*"))
     | _pushes(NOTIFICATIONS)
     | _serves(NOTIFICATIONS),
-    Role.ROTATION: Rights(own=keys("rotation:* synap:pace:*"), own_read=keys("keys"))
+    Role.ROTATION: Rights(own=keys("rotation:* synap:pace:*"), own_read=keys("alerting:log:* keys"))
     | _RAISES
     | _serves(ROTATION),
     Role.TICK: _TICK,

@@ -15,6 +15,7 @@ from receiver.broker import JOB_TIMEOUT, Keys
 from workers.alerting.assembly import assemble
 from workers.alerting.bursts import bursts_lua
 from workers.alerting.groups import Groups, groups_lua
+from workers.alerting.listing import AlertListing
 from workers.alerting.notify import Dispatcher
 from workers.configuration import Configuration, configuration
 from workers.handlers import HANDLERS, Handler
@@ -100,6 +101,7 @@ def build(
         clock=clock,
     )
     ledger = ledger_of(settings, redis)
+    listing = AlertListing(redis, keys.prefix)
     rotations = rotation.assemble(
         redis,
         keys,
@@ -109,6 +111,7 @@ def build(
         metrics=metrics,
         fragments=[groups_lua()],
         api_url=settings.api_url,
+        incidents=lambda instance_id: listing.critical(instance_id, clock()),
         clock=clock,
     )
     books = Books(redis, keys)

@@ -59,7 +59,7 @@ def unrefused(site: Site, probe: Callable[[], bool], *, what: str) -> None:
 
 
 def test_each_role_can_do_its_work(site: Site, sink: Sink) -> None:
-    """The whole path, from each kind of event to a new key in its store: nothing is refused."""
+    """The whole path, from each kind of event through a rotation's gate: nothing is refused."""
     person, now = site.person(), time.time()
     site.start()
 
@@ -73,4 +73,10 @@ def test_each_role_can_do_its_work(site: Site, sink: Sink) -> None:
     new = site.sandbox.issue_key("new")
     assert person.at(now, "rotation", "submit", rotation["id"], stdin=new) == 0, person.err
     unrefused(site, lambda: site.key.read_text() == new, what="the new key")
+
+    def revoking() -> bool:
+        assert person.at(time.time(), "rotation", "show", rotation["id"], "--json") == 0
+        return bool(person.document["rotation"]["state"] == "revoking")
+
+    unrefused(site, revoking, what="the open gate")
     unrefused(site, lambda: "synap_hooks_redis_up 1.0" in site.metrics(), what="the gauges")

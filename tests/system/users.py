@@ -31,6 +31,7 @@ rotation:
   credentials:
     - name: production
       mode: automatic
+      overlap: 0
       match: {{credential_id: key_production}}
       stores: [{{type: file, path: key}}]
       rollout: {{type: none}}

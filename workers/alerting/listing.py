@@ -15,6 +15,7 @@ from workers.alerting.decision import Entry
 from workers.alerting.keys import room
 from workers.alerting.notification import Notification
 from workers.alerting.store import held
+from workers.severity import Severity
 
 PAGE: Final = 200
 MAX_ROWS: Final = 10_000
@@ -84,6 +85,16 @@ class AlertListing:
         due: Any = self._redis.zrange(f"{self._room}due", 0, MAX_ROWS - 1, withscores=True)
         for at in range(0, len(due), PAGE):
             yield from self._page([(gid.decode(), score) for gid, score in due[at : at + PAGE]])
+
+    def critical(self, instance_id: str, now: float) -> list[Alert]:
+        """Return the critical alerts that fire for an instance at `now` (Unix seconds)."""
+        wanted = {"instance_id": instance_id, "severity": Severity.CRITICAL.value}
+        return [
+            row.alert
+            for row in self.alerts()
+            if wanted.items() <= row.alert.labels.items()
+            and (row.alert.ends_at is None or row.alert.ends_at > now)
+        ]
 
     def group(self, gid: str) -> list[AlertRow]:
         """Return the alerts of one group; none if it is not there."""

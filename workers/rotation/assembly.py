@@ -22,7 +22,7 @@ from workers.rotation.orders import Orders
 from workers.rotation.run import Machine, RoutesAlerts
 from workers.rotation.schedule import Schedule
 from workers.rotation.verify import API_URL, Whoami
-from workers.rotation.work import Uses, World
+from workers.rotation.work import Incidents, Uses, World
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +60,7 @@ def assemble(
     metrics: WorkerMetrics,
     fragments: Iterable[str] = (),
     api_url: str | None = None,
+    incidents: Incidents = lambda _: (),
     clock: Callable[[], float] = time.time,
 ) -> Rotations:
     """Compose rotation; nothing is connected before it is used.
@@ -73,6 +74,7 @@ def assemble(
         metrics: what its work moves.
         fragments: Lua texts that define the effects of `routing`.
         api_url: of Synap, if it is not the public one.
+        incidents: what is critical at an instance; a person's shell need not know.
         clock: Unix seconds.
     """
     outbound = Outbound()
@@ -85,6 +87,7 @@ def assemble(
             fingerprint=peppered(redis, keys.prefix),
             uses=_uses(redis, keys),
             authority=lambda: _time(redis),
+            incidents=incidents,
         ),
         routing=routing,
         metrics=metrics,

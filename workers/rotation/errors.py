@@ -64,6 +64,8 @@ class Reason(StrEnum):
     PATIENCE_SPENT = "patience_spent"
     CLOCK_SKEW = "clock_skew"
     FROZEN = "frozen"
+    INCIDENT = "incident"
+    """Something else is critical at the instance: no moment to take a key away."""
 
     # of people and configuration
     ASKED = "asked"

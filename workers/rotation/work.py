@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias
 
+from workers.alert import Alert
 from workers.rotation.book import Facts
 from workers.rotation.config import Credential, Mode
 from workers.rotation.errors import Reason
@@ -17,6 +18,9 @@ from workers.rotation.state import Outcome
 
 Uses: TypeAlias = Callable[[str], Mapping[str, float]]
 """Returns when each signing key of an endpoint was last used, by label (Unix seconds)."""
+
+Incidents: TypeAlias = Callable[[str], Sequence[Alert]]
+"""Returns the critical alerts that fire for an instance."""
 
 PROMOTE: Final = "promote"
 REVOKE: Final = "revoke"
@@ -48,6 +52,7 @@ class World:
     fingerprint: Fingerprint
     uses: Uses
     authority: Callable[[], float]
+    incidents: Incidents
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -99,6 +99,7 @@ class House:
     counts_writes: bool = False
     clock: Clock = field(default_factory=Clock)
     uses: dict[str, float] = field(default_factory=dict)
+    incidents: list[Alert] = field(default_factory=list)
     changes: dict[str, Any] = field(default_factory=dict)
     world: Fake = field(init=False)
     store: FakeStore = field(init=False)
@@ -146,6 +147,7 @@ class House:
                 fingerprint=Peppered(lambda: b"pepper"),
                 uses=lambda _endpoint: self.uses,
                 authority=self.clock,
+                incidents=lambda _instance: self.incidents,
             ),
             routing=self.heard,
             metrics=metrics(),

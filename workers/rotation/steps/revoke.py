@@ -32,6 +32,8 @@ LOOK_AGAIN: Final = 60.0
 COPY_SECONDS: Final = 60.0
 """How long a leaked key lives on so that copies can follow: what restarts before would be lost."""
 
+_SHUTS: Final = (Reason.NOT_NOW, Reason.FROZEN, Reason.INCIDENT)
+
 
 def break_glass(work: Work) -> Result:
     """Open the way to revoke at once: the new key must live, unless an outage was accepted.
@@ -89,7 +91,7 @@ def _by_issuer(work: Work, issuer: Issuer, key_id: str) -> Result:
 
 def _shut(judged: Result) -> Result:
     """Go back behind the gate when it is shut; what is merely unclear is asked again."""
-    if judged.outcome is Outcome.WAIT and judged.reason not in (Reason.NOT_NOW, Reason.FROZEN):
+    if judged.outcome is Outcome.WAIT and judged.reason not in _SHUTS:
         return judged
     if judged.outcome is Outcome.WAIT:
         return ended(Outcome.SHUT, judged.reason, judged.detail)

@@ -30,6 +30,9 @@ from workers.rotation.work import (
 
 LOOK_SECONDS: Final = 3_600.0
 SKEW_SECONDS: Final = 60.0
+_OWN: Final = frozenset({"rotation", "credential.expiring"})
+"""Event types of alerts about credentials: to revoke the old one is what ends them."""
+
 NEW_STRIKES: Final = 3
 OLD_STRIKES: Final = 2
 
@@ -93,6 +96,9 @@ def _too_early(work: Work) -> Result | None:
     until = work.frozen_until()
     if until is not None:
         return wait(Reason.FROZEN, "a freeze holds", after=until - work.now)
+    for alert in () if rotation.urgent else work.world.incidents(rotation.instance_id):
+        if alert.labels.get("event_type") not in _OWN:
+            return wait(Reason.INCIDENT, f"{alert.name} is critical for this instance")
     return None
 
 

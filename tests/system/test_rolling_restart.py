@@ -18,7 +18,7 @@ from tests.system.plant import SHORT, Delivery, Plant, Sender
 
 RECEIVERS = 2
 SUPERVISORS = 2
-DELAY = "2s"
+DELAY = "3s"
 """For which a receiver that stops still answers: long enough for the balancer to follow."""
 
 TOLD = 25

@@ -125,7 +125,7 @@ async def look(redis: AsyncRedis, settings: ReceiverSettings, *, now: float) -> 
         level=promise.level,
         problem=promise.problem or _eviction(info),
         waits=promise.waits,
-        server=str(info["run_id"]),
+        server=str(info.get("run_id", "")),  # a managed server may not say
         cluster=False,
         skew=now - (seconds + micros / 1e6),
         oldest_age=max(0.0, now - oldest),

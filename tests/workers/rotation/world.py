@@ -199,7 +199,11 @@ class FakeIssuer:
 
 @dataclass(frozen=True, slots=True)
 class FakeRollout:
-    """Workloads that are ready as soon as they are restarted, unless `phases` says otherwise."""
+    """Workloads that are ready as soon as they are restarted.
+
+    The fault `rollout` lets them fail; `forgetful` makes it a command that restarts whenever it is
+    called, and of which nobody knows whether it was.
+    """
 
     world: World
     names: tuple[tuple[str, ...], ...] = (("canary",), ("api", "worker"))
@@ -218,15 +222,16 @@ class FakeRollout:
                 said = "" if stamp.rotation.endswith("-rb") else "failed"
         if said:
             return Progress(Phase(said), f"{wave[0]} is {said}")
-        done = all(one.get("stamp") == stamp.rotation for one in found)
-        return Progress(Phase.DONE if done else Phase.ABSENT)
+        if all(one.get("stamp") == stamp.rotation for one in found):
+            return Progress(Phase.DONE)
+        return Progress(Phase.UNKNOWN if "forgetful" in state["faults"] else Phase.ABSENT)
 
     def start(self, wave: tuple[str, ...], stamp: Stamp) -> None:
-        """Restart what does not have the stamp."""
+        """Restart what does not have the stamp, or everything."""
         for name in wave:
             with self.world.change("start") as state:
                 found = state["workloads"].setdefault(name, {"stamps": []})
-                if found.get("stamp") != stamp.rotation:
+                if found.get("stamp") != stamp.rotation or "forgetful" in state["faults"]:
                     found["stamp"] = stamp.rotation
                     found["stamps"].append(stamp.rotation)
                     found["reads"] = read(state)

@@ -18,7 +18,7 @@ from tests.workers.rotation.crash.ways import ROUGH
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("way", [pytest.param(way, id=name) for name, way in ROUGH.items()])
 def test_killed_after_every_change(matrix: Matrix, redis: Redis) -> None:
-    """The end is the one that the way has undisturbed, with the same alerts, and the laws hold."""
+    """It ends as undisturbed, or stands where going on could do harm, and the laws hold."""
     before, calls = matrix.told(redis)
 
     ended = [

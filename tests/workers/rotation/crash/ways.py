@@ -34,7 +34,8 @@ class Way:
     """One story.
 
     `glass`: the old key goes without overlap and gate, because somebody said so. `watched`:
-    applications read a copy of the store, and say which key they use.
+    applications read a copy of the store, and say which key they use. `may_stand`: with these
+    alerts it may stand instead, where going on could do harm.
     """
 
     issuer: str
@@ -44,6 +45,7 @@ class Way:
     firing: frozenset[str] = frozenset()
     glass: bool = False
     watched: bool = False
+    may_stand: frozenset[str] = frozenset()
 
     def carry(self, house: House, rotation_id: str) -> int:
         """Carry a rotation to its end; return how many calls were made before the first turn.
@@ -137,6 +139,12 @@ ROUGH: Final[Mapping[str, Way]] = {
         ends=State.ORPHAN,
         turns=(Turn(State.STORED_PENDING, fault("promote", "revoke new")),),
         firing=frozenset({"SynapRotationOrphanKey"}),
+    ),
+    "a rollout that cannot tell whether it began": Way(
+        issuer="http",
+        ends=State.DONE,
+        turns=(Turn(State.PROMOTED, fault("forgetful")),),
+        may_stand=FAILED,
     ),
     "the rollout fails and stands": Way(
         issuer="http",

@@ -198,11 +198,14 @@ def test_networks_are_as_narrow_as_the_role() -> None:
     assert reaches(plain, "-worker-notifications") == {53, 6379, 443}
     assert reaches(full, "-worker-rotation") == {53, 6379, 443, 6443, 8200}
     assert reaches(render("valkey"), "-valkey") == set()
+    assert reaches(render("tls"), "-receiver") == {53, 6380}
+    assert reaches(render("sentinel"), "-receiver") == {53, 26379, 6379}
+    assert reaches(render("network"), "-worker-notifications") == {53, 6379, 443, 587}
 
 
 def test_the_test_pod_is_let_in() -> None:
     """Whoever else may deliver, the pod of `helm test` reaches the receiver, and it alone."""
-    objects = render("httproute")
+    objects = render("network")
     (way_in, _) = named(objects, "NetworkPolicy", "-receiver")["spec"]["ingress"]
     labels = pod_labels(named(objects, "Pod", "-test"))
     let_in = [
@@ -210,8 +213,7 @@ def test_the_test_pod_is_let_in() -> None:
     ]
 
     assert [one for one in let_in if one.items() <= labels.items()] == let_in != []
-    assert reaches(objects, "-test") == {53, 6380, 8080}
-    assert reaches(render("sentinel"), "-receiver") == {53, 26379, 6379}
+    assert reaches(objects, "-test") == {53, 6379, 8080}
 
 
 def test_rollouts_drop_nothing() -> None:

@@ -111,7 +111,9 @@ def test_a_worker_is_killed_at_every_point(plant: Callable[..., Plant], sink: Si
     site.start("workers", "--queue", "notifications")
 
     for path in ("/page", "/hook", "/chat"):
-        wait_for(lambda p=path: set(codes(sink.seen, p, "firing")) == expected, what=path)
+        wait_for(
+            lambda p=path: set(codes(sink.seen, p, "firing")) == expected, seconds=60, what=path
+        )
     time.sleep(6)
 
     assert saboteur.process.returncode == 0

@@ -1,6 +1,6 @@
--- Begin the pending flushes of groups under a lease: those given, and some that became urgent
--- while the job that was called for them was on its way. What is left of those another job takes.
--- After record.lua.
+-- Begin the pending flushes of groups under a lease: those given, and, if they are wanted, some
+-- that became urgent while the job that was called for them was on its way. What is left of those
+-- another job takes. After record.lua.
 --
 -- ARGV: room, now, end of the lease, most urgent ones to take, number of groups, each: id,
 --   that other job
@@ -58,6 +58,7 @@ end
 
 local found, given = {}, tonumber(ARGV[5])
 for i = 6, 5 + given do found[#found + 1] = begin(ARGV[i]) end
+if most == 0 then return found end
 for _, gid in ipairs(redis.call('LPOP', room .. 'urgent', most) or {}) do
   found[#found + 1] = begin(gid)
 end

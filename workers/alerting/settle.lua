@@ -14,9 +14,9 @@ local function take()
   cursor = cursor + 1
   return ARGV[cursor]
 end
-local room, id, fence, revision, outcome, now, next_at, kept_until, entry, bucket, rest, rows, dead_letters, receiver =
-  take(), take(), take(), take(), take(), take(), take(), take(), take(), take(), take(), take(),
-  take(), take()
+local room, id, fence, revision, outcome, now = take(), take(), take(), take(), take(), take()
+local next_at, kept_until, entry, bucket = take(), take(), take(), take()
+local rest, rows, dead_letters, receiver = take(), take(), take(), take()
 local delivery, deliveries = room .. 'delivery:' .. id, room .. 'deliveries'
 local held = redis.call('HMGET', delivery, 'fence', 'revision', 'group', 'flush', 'target',
   'created', 'deadline')

@@ -105,12 +105,14 @@ class Store:
         self._finish = redis.register_script(with_effects("finish.lua"))
 
     def begin(self, gids: Sequence[str], now: float) -> list[Any]:
-        """Begin the pending flushes of groups, and of some that became urgent meanwhile.
+        """Begin the pending flushes of groups; return what `opened` reads.
 
-        What else became urgent another job takes. Returns what `opened` reads.
+        A job of one group takes along some that became urgent meanwhile, and calls another job for
+        the rest. The tick's job of many does not: nothing urgent waits for all of those.
         """
         rest = [queues_key(), *script_args(flush_job([]))]
-        args = [self._room, now, now + self._lease, URGENT, len(gids), *gids, *rest]
+        most = URGENT if len(gids) <= 1 else 0
+        args = [self._room, now, now + self._lease, most, len(gids), *gids, *rest]
         found: list[Any] = self._begin(args=args)
         return found
 

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from tests.build import make_alert
 from tests.sink import Sink
 from tests.workers.alerting.conftest import Build
-from tests.workers.alerting.house import KEY, ROOM, TAKEN, House, open_incidents
+from tests.workers.alerting.house import KEY, ROOM, TAKEN, House, open_incidents, page
 from tests.workers.alerting.mortal import KilledError
 from workers.alerting.store import Plan
 
@@ -126,6 +126,25 @@ def test_what_a_job_cannot_take_along_the_next_takes(home: House, redis: Redis) 
         taken.append(len(flushed(redis, home.group_ids())))
 
     assert taken == [33, 65, 80]
+
+
+def test_a_job_of_many_groups_takes_nothing_along(build: Build, sink: Sink) -> None:
+    """What is urgent does not wait until all that the tick found due is told."""
+    sink.answer(202, TAKEN)
+    home = build(page(sink))
+    home.report(make_alert("A"), make_alert("B"))
+    home.work()
+    home.report(make_alert("A", host="2"), make_alert("B", host="2"))
+    home.now += 61
+    home.source.enqueue_due(home.now)
+    home.report(make_alert("C"), make_alert("D"))
+    (_, due), (_, called) = home.jobs()
+
+    home.dispatcher.flush(due, home.now)
+    before = len(sink.seen)
+    home.dispatcher.flush(called, home.now)
+
+    assert (len(due), before, len(sink.seen)) == (2, 4, 6)
 
 
 def flushed(redis: Redis, groups: list[str]) -> list[str]:

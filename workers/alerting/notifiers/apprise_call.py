@@ -10,6 +10,7 @@ import json
 import logging
 import resource
 import sys
+from contextlib import suppress
 from importlib import import_module
 from typing import Any, Final
 
@@ -26,7 +27,8 @@ MEMORY: Final = 1 << 30
 
 def main() -> int:
     """Tell it, and return what came of it."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    with suppress(ValueError, OSError):  # macOS has the limit in name only
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     logging.disable()  # Apprise writes what it sends and where
     message = json.load(sys.stdin)
     plugin = _plugin(message["url"])

@@ -25,7 +25,7 @@ from workers.rotation.errors import Reason
 from workers.rotation.notice import WEBHOOK_SECRET
 from workers.rotation.pace import DAY, HOUR, key_deadline
 from workers.rotation.record import Rotation
-from workers.rotation.state import State
+from workers.rotation.state import BEFORE_PROMOTION, WAY_BACK, State
 from workers.rotation.work import PROMOTE, REVOKE, REVOKED_BY_HAND, WITHDRAWN_BY_HAND
 from workers.severity import Severity
 
@@ -140,11 +140,14 @@ def _standing(rotation: Rotation) -> Firing:
     cause = rotation.cause or rotation.reason
     step = rotation.back.value if rotation.back else rotation.state.value
     text = f"{rotation.credential}: {rotation.detail or cause}"
-    then = (
-        f"Read what happened: synap-hooks rotation history {rotation.short}. Mend the cause, then "
-        f"synap-hooks rotation resume {rotation.short}, or go back: "
-        f"synap-hooks rotation rollback {rotation.short}"
-    )
+    then = f"Read what happened: synap-hooks rotation history {rotation.short}. "
+    if rotation.state is State.PAUSED:
+        text = f"{rotation.credential} stands at {step}: {rotation.detail or cause}"
+        then += f"Mend the cause, then: synap-hooks rotation resume {rotation.short}"
+    else:
+        then += "It is undone by itself; what a person has to do for it is told apart."
+    if rotation.back in WAY_BACK | BEFORE_PROMOTION:
+        then += f", or go back: synap-hooks rotation rollback {rotation.short}"
     extra = {"step": step, "reason": cause}
     if cause == Reason.THIRD_WRITER:
         return Firing("SynapRotationThirdWriter", CRITICAL, text, then, extra)

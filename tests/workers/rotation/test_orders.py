@@ -9,6 +9,7 @@ from tests.build import NOW
 from tests.workers.rotation.house import NAME, House
 from tests.workers.rotation.people import drive, orders
 from tests.workers.rotation.world import NEW, OLD
+from workers.rotation.alerts import firing
 from workers.rotation.config import Mode
 from workers.rotation.errors import OrderError, Reason
 from workers.rotation.fingerprint import Secret
@@ -258,3 +259,17 @@ def test_submit_needs_somebody_who_waits(house: House, redis: Redis) -> None:
         orders(house, redis).submit(rotation_id, Secret(NEW))
 
     assert refused.value.reason == Reason.NOT_NOW
+
+
+def test_a_pause_says_where_it_stands_and_what_can_be_ordered(house: House, redis: Redis) -> None:
+    """Going back is offered only from where there is a way back."""
+    rotation_id = to(house, State.OVERLAP)
+    orders(house, redis).pause(rotation_id, "holidays")
+    [paused] = firing(house.rotation(rotation_id), house.credential, house.clock())
+    orders(house, redis).roll_back(rotation_id)
+    [undone] = firing(house.rotation(rotation_id), house.credential, house.clock())
+
+    assert paused.summary == "production stands at overlap: holidays"
+    assert "rotation rollback" in paused.then
+    assert "rotation rollback" not in undone.then
+    assert "rotation resume" not in undone.then

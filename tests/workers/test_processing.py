@@ -258,6 +258,34 @@ def test_an_overtaken_worker_writes_nothing(world: World) -> None:
     assert world.states([key]) == [("inflight", "")]
 
 
+def test_an_event_that_was_taken_over_before_its_start_is_left_alone(world: World) -> None:
+    """A later event of the slice that another worker holds by now is not started here."""
+    keys = accept(world.url, HANDFUL + 1)
+
+    def slow(event: Event, context: Context) -> Decision:
+        if event.key == keys[0]:
+            job = record(world.redis, keys[-1])["job"]
+            world.ledger.claim(job, keys[-1:], now=time.time() + 60, lease=30)
+        return says("Failed")(event, context)
+
+    world.run(slow, keys)
+
+    assert world.marks() == ["Failed"] * HANDFUL
+    assert world.states(keys[-1:]) == [("inflight", "")]
+
+
+def test_an_unreadable_body_is_dead_with_its_reason(world: World) -> None:
+    """A stored body that no longer passes what an event needs is dead, untried."""
+    [key] = accept(world.url)
+    wire = orjson.loads(world.redis.get(KEYS.body(key)))
+    world.redis.set(KEYS.body(key), orjson.dumps({**wire, "body": {"event_id": "evt_1"}}))
+
+    world.run(raises(AssertionError()), [key])
+
+    assert world.states([key]) == [("dead", "no_type")]
+    assert record(world.redis, key)["attempts"] == 0
+
+
 def test_leases_of_the_rest_are_renewed_behind_a_slow_neighbour(world: World) -> None:
     """A slow handler does not let its neighbours' leases run out."""
     keys = accept(world.url, 3)

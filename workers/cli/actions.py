@@ -35,10 +35,14 @@ class Order:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
-    """The records that an order came down to; `more` says that the bound left some out."""
+    """The records that an order came down to; `more` says that the bound left some out.
+
+    `hint` is said when there are none.
+    """
 
     keys: Sequence[str]
     more: bool = False
+    hint: str = ""
 
 
 class Skipped(Exception):  # noqa: N818 - an outcome of one record, not an error of the command
@@ -171,7 +175,7 @@ def _report(
         )
         return
     if not chosen.keys:
-        click.echo("nothing matches")
+        click.echo(f"nothing matches{chosen.hint}")
         return
     for key, result in (*done, *skipped):
         click.echo(f"{key[:12]}  {clean(result)}")

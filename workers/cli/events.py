@@ -120,7 +120,8 @@ def choose(session: Session, states: tuple[str, ...], asked: Order, *, default: 
     matching = selection.events(session, states or (default,), asked.wanted)
     ready = (row for row in matching if _replayable(row, session.now))
     rows, more = selection.bounded(ready, asked.limit)
-    return Chosen(keys=[row.key for row in rows], more=more)
+    hint = "" if states else ": a filter alone means those that wait, --state names others"
+    return Chosen(keys=[row.key for row in rows], more=more, hint=hint)
 
 
 def _replayable(row: EventRow, now: float) -> bool:

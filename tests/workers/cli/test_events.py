@@ -194,6 +194,16 @@ def test_replay_by_filter_takes_those_that_wait(command: Command, desk: Desk) ->
     assert command.document["more"] is True
 
 
+def test_replay_that_finds_none_waiting_says_where_else_to_look(
+    command: Command, desk: Desk
+) -> None:
+    """Who asks for done events by a filter alone is told to name their state."""
+    desk.settled("done", Verdict.DONE)
+
+    assert command("events", "replay", "--type", "ingestion.failed", "--limit", "2") == 1
+    assert "--state names others" in command.out
+
+
 def test_a_running_event_is_left_alone(command: Command, desk: Desk) -> None:
     """An event that a worker holds is not given to another."""
     key = desk.accept("evt_7")

@@ -198,9 +198,24 @@ def _change(event: Event, context: Context) -> str:
 
 
 def _burst(event: Event, policy: Ingestion, *, latest: str, changed: str, now: float) -> Burst:
-    """Return the alert that goes out if this failure makes a burst of them."""
+    """Return what counts this failure, and the alert that goes out if it makes a burst."""
     name = identity(event)
-    finding = Finding(
+
+    def alerts() -> tuple[Alert, ...]:
+        return (firing(event, _in_bulk(name, policy, latest, changed, now), now=now),)
+
+    return Burst(
+        of=f"{event.kind}:{event.endpoint}:{name}",
+        event_key=event.key,
+        received_at=event.received_at,
+        window=policy.window,
+        least=policy.threshold,
+        alerts=alerts,
+    )
+
+
+def _in_bulk(name: str, policy: Ingestion, latest: str, changed: str, now: float) -> Finding:
+    return Finding(
         name=BURST,
         severity=policy.burst_severity,
         labels={},
@@ -216,14 +231,6 @@ def _burst(event: Event, policy: Ingestion, *, latest: str, changed: str, now: f
         ),
         ends_at=now + policy.quiet,
         details={},
-    )
-    return Burst(
-        of=f"{event.kind}:{event.endpoint}:{name}",
-        event_key=event.key,
-        received_at=event.received_at,
-        window=policy.window,
-        least=policy.threshold,
-        alerts=lambda: (firing(event, finding, now=now),),
     )
 
 

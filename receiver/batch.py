@@ -24,6 +24,9 @@ from receiver.broker import (
 from receiver.errors import Flaw
 from receiver.event import Event, body_digest, kind_of, moment, safe_key, to_wire
 
+MAX_EVENTS: Final = 256
+MAX_BYTES: Final = 4 * 1024 * 1024
+
 QUARANTINE_RECORDS: Final = 10_000
 QUARANTINE_BODIES: Final = 1_000
 QUARANTINE_BYTES: Final = 64 * 1024 * 1024
@@ -64,16 +67,12 @@ class _Lane(NamedTuple):
 class Batch:
     """Submissions, each identity entered once, and the script's arguments for them.
 
-    Args:
-        keys: the key names.
-        submissions: in the order in which `outcomes` will speak of them.
-        now: Unix seconds.
+    What an event costs is paid when it is entered, while the commit before is still under way.
     """
 
-    def __init__(self, keys: Keys, submissions: Sequence[Submission], *, now: float) -> None:
+    def __init__(self, keys: Keys) -> None:
         self._prefix = keys.prefix
         self._record_key, self._body_key = keys.event(""), keys.body("")
-        self._now = moment(now)
         self._digests: dict[str, str] = {}
         self._events: list[Any] = []
         self._lanes: dict[str, _Lane] = {}
@@ -81,11 +80,26 @@ class Batch:
         self._rubbish: dict[str, Submission] = {}
         self._repeated: dict[int, Outcome] = {}
         self._uses: set[tuple[str, str]] = set()
-        self._places = [self._enter(at, item) for at, item in enumerate(submissions)]
+        self._places: list[str] = []
+        self.size = 0
 
-    def arguments(self) -> list[Any]:
-        """Return the script's arguments."""
-        args: list[Any] = [self._prefix, self._now, queues_key(), len(self._jobs)]
+    def __len__(self) -> int:
+        """Return how many submissions were entered."""
+        return len(self._places)
+
+    def has_room(self, size: int) -> bool:
+        """Say whether a body of that many bytes may join; the first always may."""
+        places = len(self._places)
+        return not places or (places < MAX_EVENTS and self.size + size <= MAX_BYTES)
+
+    def enter(self, item: Submission) -> None:
+        """Take one more submission; `outcomes` speaks of them in the order of their coming."""
+        self._places.append(self._enter(len(self._places), item))
+        self.size += len(item.raw)
+
+    def arguments(self, now: float) -> list[Any]:
+        """Return the script's arguments; `now` in Unix seconds."""
+        args: list[Any] = [self._prefix, moment(now), queues_key(), len(self._jobs)]
         for queue, (job_id, members) in self._jobs.items():
             args += script_args(job_fields(PROCESS_EVENTS, [members], queue=queue, job_id=job_id))
         args.append(len(self._digests))
@@ -141,7 +155,7 @@ class Batch:
         lane.scored.extend((arrival, key))
         self._events += (
             self._record_key + key,
-            new_record(digest, kind, arrival, label, lane.job_id, self._now),
+            new_record(digest, kind, arrival, label, lane.job_id),
             self._body_key + key,
             to_wire(raw, endpoint=endpoint, received_at=arrival),
         )

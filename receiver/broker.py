@@ -215,22 +215,19 @@ def enqueue(redis: Redis, jobs: Sequence[JobFields]) -> None:
         pipe.execute()
 
 
-def new_record(  # noqa: PLR0917  # once per event: keywords cost more than the text
-    digest: str, kind: str, received_at: str, label: str, job_id: str, now: str
-) -> str:
+def new_record(digest: str, kind: str, received_at: str, label: str, job_id: str) -> str:
     """Return the ledger record of a new event: one JSON string, which the scripts decode.
 
     Args:
         digest: of the raw body, by `receiver.event.body_digest`.
         kind: one of `receiver.event.KINDS`.
-        received_at: from `receiver.event.moment`, as is `now`.
+        received_at: from `receiver.event.moment`; its job is on its way from then on.
         label: the signing key's.
         job_id: the RQ job that will process it.
-        now: when it is queued.
     """
     return (
         f'{{"state":"inflight","digest":"{digest}","kind":"{kind}","received_at":{received_at},'
-        f'"label":{quoted(label)},"job":"{job_id}","queued_at":{now}}}'
+        f'"label":{quoted(label)},"job":"{job_id}","queued_at":{received_at}}}'
     )
 
 

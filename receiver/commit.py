@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import hiredis
 from redis.asyncio import Redis as AsyncRedis
@@ -17,12 +17,9 @@ from redis.exceptions import BusyLoadingError, NoScriptError, RedisError, Respon
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from receiver.batch import Batch, Outcome, Submission
-from receiver.broker import Keys, Wait, accept_script
+from receiver.batch import Batch, Outcome
+from receiver.broker import Wait, accept_script
 from receiver.errors import Shortage, UnavailableError
-
-MAX_EVENTS: Final = 256
-MAX_BYTES: Final = 4 * 1024 * 1024
 
 
 class Committer:
@@ -31,21 +28,20 @@ class Committer:
     After a commit that failed it opens another connection: the primary may be elsewhere by now.
     """
 
-    def __init__(self, redis: AsyncRedis, keys: Keys) -> None:
+    def __init__(self, redis: AsyncRedis) -> None:
         self._redis = redis
-        self._keys = keys
         self._script = accept_script()
         self._sha = hashlib.sha1(self._script.encode(), usedforsecurity=False).hexdigest()
         self._connection: AbstractConnection | None = None
         self._doubted = False
 
     async def commit(
-        self, batch: Sequence[Submission], *, now: float, waits: Sequence[Wait] = ()
+        self, batch: Batch, *, now: float, waits: Sequence[Wait] = ()
     ) -> list[Outcome]:
         """Commit a batch and return what became of each submission, in order.
 
         Args:
-            batch: at most `MAX_EVENTS` submissions.
+            batch: what to commit.
             now: Unix seconds.
             waits: what has to succeed after the script; none when its reply proves enough.
 
@@ -53,9 +49,7 @@ class Committer:
             UnavailableError: nothing may be acknowledged. The commit may have happened all
                 the same; then the sender's retry is answered `duplicate`.
         """
-        entered = Batch(self._keys, batch, now=now)
-        answers = await self._run_or_refuse(entered.arguments(), waits)
-        return entered.outcomes(answers)
+        return batch.outcomes(await self._run_or_refuse(batch.arguments(now), waits))
 
     def doubt(self) -> None:
         """Open another connection for the next commit: this one may lead to the wrong server."""

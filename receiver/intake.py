@@ -10,16 +10,16 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import structlog
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import RedisError
 
-from receiver.batch import Outcome, Submission
+from receiver.batch import Batch, Outcome, Submission
 from receiver.broker import Keys, Wait
-from receiver.commit import MAX_BYTES, MAX_EVENTS, Committer
+from receiver.commit import Committer
 from receiver.errors import SettingsError, Shortage, UnavailableError
 from receiver.settings import ReceiverSettings
 from receiver.watch import CLUSTER, Findings, Level, look
@@ -37,12 +37,21 @@ _log = structlog.get_logger("receiver.intake")
 
 
 class CommitReport(NamedTuple):
-    """A finished commit: `outcomes` match `batch`, or `shortage` says why there are none."""
+    """A finished commit of so many events, unless `shortage` says why nothing was acknowledged."""
 
-    batch: Sequence[Submission]
-    outcomes: Sequence[Outcome]
+    events: int
     shortage: Shortage | None
     seconds: float
+
+
+class Collected:
+    """A batch and the answers that its submissions wait for, in the same order."""
+
+    __slots__ = ("answers", "batch")
+
+    def __init__(self, keys: Keys) -> None:
+        self.batch = Batch(keys)
+        self.answers: list[asyncio.Future[Outcome]] = []
 
 
 class Intake:
@@ -60,8 +69,11 @@ class Intake:
         self._settings = settings
         self._on_commit = on_commit
         self._clock = clock
-        self._committer = Committer(redis, Keys(settings.key_prefix))
-        self._waiting: deque[tuple[Submission, asyncio.Future[Outcome]]] = deque()
+        self._committer = Committer(redis)
+        self._keys = Keys(settings.key_prefix)
+        self._collecting = Collected(self._keys)
+        self._full: deque[Collected] = deque()
+        self._waiting = 0
         self._waiting_bytes = 0
         self._wake = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -125,15 +137,21 @@ class Intake:
             UnavailableError: at once, when nothing can be promised.
         """
         self._admit(submission)
+        size = len(submission.raw)
+        if not self._collecting.batch.has_room(size):
+            self._full.append(self._collecting)
+            self._collecting = Collected(self._keys)
+        self._collecting.batch.enter(submission)
         answer: asyncio.Future[Outcome] = asyncio.Future(loop=self._loop)
+        self._collecting.answers.append(answer)
         if not self._waiting:
             self._wake.set()
-        self._waiting.append((submission, answer))
-        self._waiting_bytes += len(submission.raw)
+        self._waiting += 1
+        self._waiting_bytes += size
         return answer
 
     def _admit(self, submission: Submission) -> None:
-        if len(self._waiting) >= MAX_WAITING or self._waiting_bytes >= MAX_WAITING_BYTES:
+        if self._waiting >= MAX_WAITING or self._waiting_bytes >= MAX_WAITING_BYTES:
             raise UnavailableError(Shortage.OVERLOADED)
         if self._open:
             return
@@ -152,46 +170,39 @@ class Intake:
             await self._wake.wait()
             self._wake.clear()
             while self._waiting:
-                await self._commit(*self._next_batch())
+                await self._commit(self._next())
             if self._stopping:
                 self._wake.set()
 
-    def _next_batch(self) -> tuple[list[Submission], list[asyncio.Future[Outcome]]]:
-        submissions: list[Submission] = []
-        answers: list[asyncio.Future[Outcome]] = []
-        size = 0
-        while self._waiting and len(submissions) < MAX_EVENTS:
-            length = len(self._waiting[0][0].raw)
-            if submissions and size + length > MAX_BYTES:
-                break
-            size += length
-            submission, answer = self._waiting.popleft()
-            submissions.append(submission)
-            answers.append(answer)
-        self._waiting_bytes -= size
-        return submissions, answers
+    def _next(self) -> Collected:
+        """Take what waits longest out of what waits."""
+        if self._full:
+            collected = self._full.popleft()
+        else:
+            collected, self._collecting = self._collecting, Collected(self._keys)
+        self._waiting -= len(collected.batch)
+        self._waiting_bytes -= collected.batch.size
+        return collected
 
-    async def _commit(
-        self, submissions: list[Submission], answers: list[asyncio.Future[Outcome]]
-    ) -> None:
+    async def _commit(self, collected: Collected) -> None:
         began = time.perf_counter()
         outcomes: list[Outcome] = []
         shortage: Shortage | None = None
         try:
             async with asyncio.timeout(self._settings.commit_timeout):
                 outcomes = await self._committer.commit(
-                    submissions, now=self._clock(), waits=self._waits()
+                    collected.batch, now=self._clock(), waits=self._waits()
                 )
         except UnavailableError as error:
             shortage = Shortage(error.reason)
         except TimeoutError:
             shortage = Shortage.COMMIT_TIMEOUT
         except Exception:  # noqa: BLE001  # the requests must be answered, and intake live on
-            _log.exception("commit.broke", events=len(submissions))
+            _log.exception("commit.broke", events=len(collected.batch))
             shortage = Shortage.REDIS_REFUSED
-        _answer(answers, outcomes, shortage)
+        _answer(collected.answers, outcomes, shortage)
         seconds = time.perf_counter() - began
-        self._on_commit(CommitReport(submissions, outcomes, shortage, seconds))
+        self._on_commit(CommitReport(len(collected.batch), shortage, seconds))
 
     def _waits(self) -> list[Wait]:
         if self._findings is None:

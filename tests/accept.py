@@ -11,7 +11,7 @@ import orjson
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
-from receiver.batch import Outcome, Submission
+from receiver.batch import Batch, Outcome, Submission
 from receiver.broker import Keys
 from receiver.commit import Committer
 from receiver.errors import Flaw
@@ -31,6 +31,14 @@ def submission(
     return Submission(event, raw, DEFAULT_ENDPOINT, LABEL, at, flaw)
 
 
+def entered(submissions: Sequence[Submission]) -> Batch:
+    """Return a batch of submissions."""
+    batch = Batch(KEYS)
+    for item in submissions:
+        batch.enter(item)
+    return batch
+
+
 def commit(url: str, batch: Sequence[Submission], *, now: float | None = None) -> list[Outcome]:
     """Commit one batch and return its outcomes."""
     [outcomes] = commit_all(url, [batch], now=now)
@@ -44,10 +52,10 @@ def commit_all(
 
     async def run() -> list[list[Outcome]]:
         redis = AsyncRedis.from_url(url)
-        committer = Committer(redis, KEYS)
+        committer = Committer(redis)
         try:
             at = time.time() if now is None else now
-            return [await committer.commit(batch, now=at) for batch in batches]
+            return [await committer.commit(entered(batch), now=at) for batch in batches]
         finally:
             await committer.close()
             await redis.aclose()

@@ -126,7 +126,7 @@ def commit_observer(metrics: Metrics) -> Callable[[CommitReport], None]:
 
     def observe(report: CommitReport) -> None:
         metrics.commit_seconds.observe((report.seconds,))
-        metrics.commit_events.observe((len(report.batch),))
+        metrics.commit_events.observe((report.events,))
         if report.shortage is not None:
             metrics.commit_failures.labels(report.shortage.value).inc()
 

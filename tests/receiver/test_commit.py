@@ -15,7 +15,7 @@ from receiver.broker import accept_script
 from receiver.commit import Committer
 from receiver.errors import Flaw, UnavailableError
 from receiver.event import KINDS, body_digest, from_wire, safe_key
-from tests.accept import KEYS, accept, commit, record, submission
+from tests.accept import KEYS, accept, commit, entered, record, submission
 from tests.build import LABEL, NOW, make_event
 
 
@@ -174,7 +174,7 @@ def test_a_replica_is_refused(redis_url: str) -> None:
         redis = AsyncRedis.from_url(redis_url)
         try:
             await redis.execute_command("REPLICAOF", "127.0.0.1", 1)
-            await Committer(redis, KEYS).commit([submission(make_event())], now=NOW)
+            await Committer(redis).commit(entered([submission(make_event())]), now=NOW)
         finally:
             await redis.execute_command("REPLICAOF", "NO", "ONE")
             await redis.aclose()

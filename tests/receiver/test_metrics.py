@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from receiver.batch import Outcome, Submission
+from receiver.batch import Submission
 from receiver.errors import Flaw, Offence, Refusal, Shortage
 from receiver.intake import CommitReport
 from receiver.metrics import ANSWERS, LEVELS, Distribution, Metrics
@@ -83,9 +83,8 @@ def test_distribution() -> None:
 def test_commits(shortage: Shortage | None, failures: float) -> None:
     """Each commit is measured; one after which nothing was acknowledged is counted by reason."""
     metrics = Metrics(CollectorRegistry())
-    outcomes = [] if shortage else [Outcome.QUARANTINED] * 3
 
-    commit_observer(metrics)(CommitReport([SUBMISSION] * 3, outcomes, shortage, 0.004))
+    commit_observer(metrics)(CommitReport(3, shortage, 0.004))
 
     sample = metrics.registry.get_sample_value
     assert sample("synap_hooks_commit_events_sum") == 3

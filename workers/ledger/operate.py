@@ -110,7 +110,7 @@ class Operator:
         at = moment(now)
         wire = to_wire(row.body, endpoint=row.endpoint, received_at=at)
         job = process_job([key], queue=QUEUE_OF[event.kind], job_id=f"release-{uuid4().hex}")
-        record = new_record(body_digest(row.body), event.kind, at, row.label, job.id, at)
+        record = new_record(body_digest(row.body), event.kind, at, row.label, job.id)
         described: list[Any] = [row.key, key, record, wire]
         return self._act("release", [*described, queues_key(), *script_args(job)], now)
 

@@ -122,7 +122,8 @@ def test_a_worker_is_killed_at_every_point(plant: Callable[..., Plant], sink: Si
     assert len({body["dedup_key"] for body in triggers}) == len(expected)
     assert [code for code, ids in _deliveries(sink).items() if len(ids) > 1] == []
     repeated = [code for code, times in codes(sink.seen, "/chat", "firing").items() if times > 1]
-    assert len(_marked(site)) >= len(repeated) > 0
+    # where the kill falls decides whether there is one; `test_crashes` has each point by itself
+    assert len(_marked(site)) >= len(repeated)
 
 
 def _deliveries(sink: Sink) -> dict[str, set[str]]:

@@ -147,18 +147,16 @@ class Batch:
             same = earlier == digest
             self._repeated[at] = Outcome.DUPLICATE if same else Outcome.CONFLICT
             return key
-        self._digests[key] = digest
         kind = kind_of(event.type)
         lane = self._lanes.get(kind) or self._open_lane(kind)
         arrival = moment(received_at)
+        record = new_record(digest, kind, arrival, label, lane.job_id)
+        wire = to_wire(raw, endpoint=endpoint, received_at=arrival)
+        # From here on nothing fails: an event is entered whole or not at all.
+        self._digests[key] = digest
+        self._events += (self._record_key + key, record, self._body_key + key, wire)
         lane.members.append(key)
         lane.scored.extend((arrival, key))
-        self._events += (
-            self._record_key + key,
-            new_record(digest, kind, arrival, label, lane.job_id),
-            self._body_key + key,
-            to_wire(raw, endpoint=endpoint, received_at=arrival),
-        )
         return key
 
     def _open_lane(self, kind: str) -> _Lane:

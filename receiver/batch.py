@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from enum import StrEnum
+from secrets import token_hex
 from typing import Any, Final, NamedTuple
-from uuid import uuid4
 
 from receiver.broker import (
     PROCESS_EVENTS,
@@ -163,7 +163,7 @@ class Batch:
         """Make room for a kind; those of one queue share its job."""
         queue = QUEUE_OF[kind]
         if queue not in self._jobs:
-            self._jobs[queue] = (f"batch-{uuid4().hex}", [])
+            self._jobs[queue] = (f"batch-{token_hex(16)}", [])
         lane = self._lanes[kind] = _Lane(*self._jobs[queue], [])
         return lane
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from redis import Redis
 from rq import Queue, Retry, SimpleWorker
 from rq.job import Job
 from rq.serializers import JSONSerializer
+from rq.utils import utcparse
 
 from receiver.broker import (
     FAILURE_TTL,
@@ -27,10 +30,11 @@ from receiver.settings import CommonSettings, load
 TIMES = {b"created_at", b"enqueued_at"}
 
 
-def unpacked(fields: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
-    """Return a job's hash with its call unpacked, and without its times."""
-    plain = {field: text for field, text in fields.items() if field not in TIMES}
-    return plain | {b"data": zlib.decompress(fields[b"data"])}
+def unpacked(fields: Mapping[bytes, bytes]) -> dict[bytes, Any]:
+    """Return a job's hash with its call read, and its times in RQ's form."""
+    call = json.loads(zlib.decompress(fields[b"data"]))
+    times = {name: len(utcparse(fields[name].decode()).isoformat()) for name in TIMES}
+    return {**fields, **times, b"data": call}
 
 
 def test_a_job_is_what_rq_itself_would_write(redis: Redis) -> None:

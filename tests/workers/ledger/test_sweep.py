@@ -7,7 +7,7 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 
 from receiver.broker import enqueue, new_record
-from receiver.event import DEFAULT_ENDPOINT, safe_key
+from receiver.event import DEFAULT_ENDPOINT, moment, safe_key
 from tests.accept import KEYS, accept
 from tests.build import LABEL, NOW
 from tests.workers.ledger.test_transitions import claimed, job_of, settle
@@ -116,7 +116,7 @@ def backlog(redis: Redis, events: int, *, batch: int = 200) -> int:
     for at in range(0, events, batch):
         job_id = f"batch-{at}"
         keys = [safe_key(DEFAULT_ENDPOINT, f"evt_{at + n}") for n in range(batch)]
-        record = new_record("digest", kind, NOW, LABEL, job_id, NOW)
+        record = new_record("digest", kind, moment(NOW), LABEL, job_id)
         redis.mset({KEYS.event(key): record for key in keys})
         redis.zadd(KEYS.inflight(kind), dict.fromkeys(keys, NOW))
         enqueue(redis, [process_job(keys, queue=queue, job_id=job_id)])

@@ -29,7 +29,8 @@ SEVERE = {"trigger": "red", "firing": "yellow", "resolve": "green", "resolved": 
 def main() -> int:
     """Run the demo and return its exit status."""
     once = os.environ.get("ONCE", "") not in ("", "0")
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    # a shell that starts it in the background has it ignore Ctrl-C's signal
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     say(paint("synap-hooks: from a signed webhook to the person on call", "bold"))
     stage = Stage(FOLDER)

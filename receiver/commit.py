@@ -69,12 +69,10 @@ class Committer:
         self, script: tuple[str, str], args: list[Any], waits: Sequence[Wait]
     ) -> list[int]:
         """Send the script and the waits in one write; read every answer."""
-        packed = _pack(*script, 0, *args)
-        for wait in waits:
-            packed += _pack(*wait)
+        packed = [_pack(*script, 0, *args), *(_pack(*wait) for wait in waits)]
         connection = await self._connected()
         try:
-            await connection.send_packed_command([packed], check_health=False)
+            await connection.send_packed_command(packed, check_health=False)
             answers, *waited = await _replies(connection, 1 + len(waits))
         except BaseException:
             # An answer may still be on its way: nothing more can be read from this connection.

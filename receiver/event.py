@@ -102,6 +102,7 @@ def parse(raw: bytes, *, endpoint: str, received_at: float) -> Event:
     return _read(body, endpoint, received_at)
 
 
+@lru_cache(maxsize=16)
 def moment(seconds: float) -> str:
     """Return Unix seconds as everything that is stored has them: to the millisecond."""
     return f"{seconds:.3f}"
@@ -115,8 +116,13 @@ def to_wire(raw: bytes, *, endpoint: str, received_at: str) -> bytes:
         endpoint: the name of the endpoint that received it.
         received_at: from `moment`.
     """
+    return b"%b%b}" % (_wire_head(endpoint, received_at), raw)
+
+
+@lru_cache(maxsize=16)
+def _wire_head(endpoint: str, received_at: str) -> bytes:
     head = f'{{"v":{WIRE_VERSION},"endpoint":{quoted(endpoint)},"received_at":{received_at},"body":'
-    return b"%b%b}" % (head.encode(), raw)
+    return head.encode()
 
 
 @lru_cache(maxsize=1024)

@@ -171,6 +171,8 @@ class Intake:
             self._wake.clear()
             while self._waiting:
                 await self._commit(self._next())
+                # The answers leave first: their senders go on while the next commit is under way.
+                await asyncio.sleep(0)
             if self._stopping:
                 self._wake.set()
 

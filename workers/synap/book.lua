@@ -77,6 +77,7 @@ effects["ingestion_failure"] = function(a)
   redis.call('ZADD', P .. ':synap:failing', 'GT', a[4], a[1])
   local first, last, more = unpack(redis.call('HMGET', tally, 'first', 'last', 'more'))
   local counted = redis.call('ZCARD', events)
+  local before = counted + (more or 0)
   if counted < tonumber(a[8]) then
     redis.call('ZADD', events, a[3], a[2])
   elseif not redis.call('ZSCORE', events, a[2]) then
@@ -84,15 +85,17 @@ effects["ingestion_failure"] = function(a)
   end
   first = first and math.min(first, a[3]) or a[3]
   last = last and math.max(last, a[3]) or a[3]
-  redis.call('HSET', tally, 'alert', a[7], 'first', first, 'last', last, 'more', more or 0)
+  redis.call('HSET', tally, 'first', first, 'last', last, 'more', more or 0)
   for n, list in ipairs(lists) do
     local id = a[4 + n]
     if id ~= '' and redis.call('SCARD', list) < tonumber(a[8 + n]) then
       redis.call('SADD', list, id)
     end
   end
-  -- The tick deletes a tally when its trouble is over; this is for when nobody ticks.
-  if counted % 100 == 0 then
+  -- All that fail alike have an alert alike: one in a hundred is kept.
+  -- The tick deletes a tally when its trouble is over; its expiry is for when nobody ticks.
+  if before % 100 == 0 then
+    redis.call('HSET', tally, 'alert', a[7])
     for _, key in ipairs({ tally, events, lists[1], lists[2] }) do
       redis.call('EXPIRE', key, a[11])
     end

@@ -147,7 +147,8 @@ class Webhook:
         verified = [delivery for delivery in taken if self._verified(delivery)]
         submissions = [self._parsed(delivery, received_at) for delivery in verified]
         for submission, delivery in zip(submissions, verified, strict=True):
-            self._submit(submission, delivery.entry, delivery.reply)
+            if submission is not None:
+                self._submit(submission, delivery.entry, delivery.reply)
 
     def _verified(self, delivery: _Delivery) -> bool:
         """Say whether the signature holds; if not, the delivery has its answer."""
@@ -160,7 +161,15 @@ class Webhook:
         entry.endpoint = endpoint
         return True
 
-    def _parsed(self, delivery: _Delivery, received_at: float) -> Submission:
+    def _parsed(self, delivery: _Delivery, received_at: float) -> Submission | None:
+        """Return what is to be committed; None if that broke, and the delivery has its answer."""
+        try:
+            return self._submission(delivery, received_at)
+        except Exception as error:  # noqa: BLE001 - its neighbours of this turn go on
+            self._end(delivery.entry, _refusal(error), delivery.reply)
+            return None
+
+    def _submission(self, delivery: _Delivery, received_at: float) -> Submission:
         endpoint, _, raw, entry, _ = delivery
         label = entry.label or ""
         try:

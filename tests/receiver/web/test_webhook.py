@@ -104,6 +104,29 @@ async def test_processable(body: bytes) -> None:
     assert bench.commits.seen[0].flaw is None
 
 
+class Trap(float):
+    """A freshness window that breaks when it meets an event a thousand seconds old."""
+
+    def __lt__(self, age: float) -> bool:
+        """Compare, as `age > window` does."""
+        if age > 1000:
+            raise RuntimeError("unforeseen")
+        return super().__lt__(age)
+
+
+async def test_what_breaks_one_delivery_leaves_its_neighbours_alone() -> None:
+    """Deliveries of one turn are judged together, and each has an answer of its own."""
+    bench = Bench(clock=lambda: NOW)
+    bench.webhook._freshness_window = Trap(DAY)
+    bodies = [dated(age, event_id=f"evt_{age:.0f}") for age in (1.0, 2000.0, 2.0)]
+
+    async with asyncio.timeout(5):
+        replies = await asyncio.gather(*(bench.post(*signed(body)) for body in bodies))
+
+    assert [reply.status for reply in replies] == [202, 503, 202]
+    assert [item.raw for item in bench.commits.seen] == [bodies[0], bodies[2]]
+
+
 async def test_a_conflict_goes_to_quarantine() -> None:
     """A known identity with another body is submitted again, as flawed."""
     bench = Bench(Outcome.CONFLICT, Outcome.QUARANTINED)

@@ -23,7 +23,7 @@ from receiver import logs
 from receiver.errors import SettingsError
 from receiver.settings import ReceiverSettings, load
 from receiver.web.app import Edge, create_edge
-from receiver.web.protocol import CLOSE, WholeProtocol
+from receiver.web.protocol import CLOSE, Arrivals, WholeProtocol
 
 EXIT_SETTINGS: Final = 2
 
@@ -76,7 +76,7 @@ async def _serve(
     told = asyncio.get_running_loop().create_future()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, _tell, told, number)
-    whole = partial(WholeProtocol, edge.webhook, settings.max_body_bytes)
+    whole = partial(WholeProtocol, edge.webhook, Arrivals(), settings.max_body_bytes)
     front, back = _server(edge.app, http=whole), _server(edge.admin)
     async with edge.running():
         _calm_collector()

@@ -87,10 +87,10 @@ class Batch:
         """Return how many submissions were entered."""
         return len(self._places)
 
-    def has_room(self, size: int) -> bool:
-        """Say whether a body of that many bytes may join; the first always may."""
-        places = len(self._places)
-        return not places or (places < MAX_EVENTS and self.size + size <= MAX_BYTES)
+    def has_room(self, size: int, places: int) -> bool:
+        """Say whether a body of that many bytes may join `places - 1` others; the first may."""
+        taken = len(self._places)
+        return not taken or (taken < places and self.size + size <= MAX_BYTES)
 
     def enter(self, item: Submission) -> None:
         """Take one more submission; `outcomes` speaks of them in the order of their coming."""

@@ -1,23 +1,26 @@
 """Group commit: what arrives while one commit is under way goes into the next.
 
-Each submission is answered by its own future, and only after its own commit. At most one
-commit is under way, so that a duplicate which arrives meanwhile waits for the first.
+Unless it is more than half of what is outstanding: senders that wait for their answers fall into
+two groups, and unequal ones keep either this process or Redis waiting for the other. Each
+submission is settled by itself, and only after its own commit. At most one commit is
+under way, so that a duplicate which arrives meanwhile waits for the first.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 import structlog
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import RedisError
 
-from receiver.batch import Batch, Outcome, Submission
+from receiver.batch import MAX_EVENTS, Batch, Outcome, Submission
 from receiver.broker import Keys, Wait
 from receiver.commit import Committer
 from receiver.errors import SettingsError, Shortage, UnavailableError
@@ -33,6 +36,15 @@ LOOK_INTERVAL: Final = 5.0
 HOPEFUL_INTERVAL: Final = 1.0
 """Seconds between looks while nothing can be accepted: it may be over at any moment."""
 
+Settle = Callable[[Outcome | UnavailableError], None]
+"""What takes the outcome of a submission, or why there is none."""
+
+LEAST_SHARE: Final = 16
+"""Fewer submissions than that are never made into two commits."""
+
+PEAK_KEPT: Final = 0.98
+"""What a commit leaves of the largest number outstanding: half of it is forgotten in 35."""
+
 _log = structlog.get_logger("receiver.intake")
 
 
@@ -45,13 +57,30 @@ class CommitReport(NamedTuple):
 
 
 class Collected:
-    """A batch and the answers that its submissions wait for, in the same order."""
+    """A batch and who waits for the outcomes of its submissions, in the same order."""
 
-    __slots__ = ("answers", "batch")
+    __slots__ = ("batch", "waiting")
 
     def __init__(self, keys: Keys) -> None:
         self.batch = Batch(keys)
-        self.answers: list[asyncio.Future[Outcome]] = []
+        self.waiting: list[Settle] = []
+
+
+class Share:
+    """How many submissions a batch takes: half of the most that were outstanding lately.
+
+    A closed loop of senders is then in two equal groups, of which one is committed while the
+    other is answered, sends and is read.
+    """
+
+    def __init__(self) -> None:
+        self._peak = 0.0
+        self.size = LEAST_SHARE
+
+    def see(self, outstanding: int) -> None:
+        """Take note of how many submissions are collected or being committed."""
+        self._peak = max(self._peak * PEAK_KEPT, outstanding)
+        self.size = min(MAX_EVENTS, max(LEAST_SHARE, math.ceil(self._peak / 2)))
 
 
 class Intake:
@@ -73,10 +102,11 @@ class Intake:
         self._keys = Keys(settings.key_prefix)
         self._collecting = Collected(self._keys)
         self._full: deque[Collected] = deque()
+        self._share = Share()
+        self._under_way = 0
         self._waiting = 0
         self._waiting_bytes = 0
         self._wake = asyncio.Event()
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = False
         self._open = False
         self._findings: Findings | None = None
@@ -107,7 +137,6 @@ class Intake:
         Raises:
             SettingsError: the server is a Redis Cluster.
         """
-        self._loop = asyncio.get_running_loop()
         await self._look()
         if self._findings and self._findings.cluster:
             raise SettingsError([CLUSTER])
@@ -127,28 +156,28 @@ class Intake:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._looking
 
-    def submit(self, submission: Submission) -> asyncio.Future[Outcome]:
+    def submit(self, submission: Submission, settle: Settle) -> None:
         """Queue a verified delivery for the next commit.
 
-        Returns:
-            A future that holds the outcome once it is committed, or an `UnavailableError`.
+        Args:
+            submission: the delivery.
+            settle: called once with the outcome when it is committed, or with why it is not.
 
         Raises:
             UnavailableError: at once, when nothing can be promised.
         """
         self._admit(submission)
         size = len(submission.raw)
-        if not self._collecting.batch.has_room(size):
+        if not self._collecting.batch.has_room(size, self._share.size):
+            self._share.see(self._under_way + self._waiting)
             self._full.append(self._collecting)
             self._collecting = Collected(self._keys)
         self._collecting.batch.enter(submission)
-        answer: asyncio.Future[Outcome] = asyncio.Future(loop=self._loop)
-        self._collecting.answers.append(answer)
+        self._collecting.waiting.append(settle)
         if not self._waiting:
             self._wake.set()
         self._waiting += 1
         self._waiting_bytes += size
-        return answer
 
     def _admit(self, submission: Submission) -> None:
         if self._waiting >= MAX_WAITING or self._waiting_bytes >= MAX_WAITING_BYTES:
@@ -171,8 +200,6 @@ class Intake:
             self._wake.clear()
             while self._waiting:
                 await self._commit(self._next())
-                # The answers leave first: their senders go on while the next commit is under way.
-                await asyncio.sleep(0)
             if self._stopping:
                 self._wake.set()
 
@@ -182,7 +209,8 @@ class Intake:
             collected = self._full.popleft()
         else:
             collected, self._collecting = self._collecting, Collected(self._keys)
-        self._waiting -= len(collected.batch)
+        self._under_way = len(collected.batch)
+        self._waiting -= self._under_way
         self._waiting_bytes -= collected.batch.size
         return collected
 
@@ -202,7 +230,10 @@ class Intake:
         except Exception:  # noqa: BLE001  # the requests must be answered, and intake live on
             _log.exception("commit.broke", events=len(collected.batch))
             shortage = Shortage.REDIS_REFUSED
-        _answer(collected.answers, outcomes, shortage)
+        self._share.see(self._under_way + self._waiting)
+        self._under_way = 0
+        # These answers leave before the next commit does: their senders go on meanwhile.
+        _settle(collected.waiting, outcomes, shortage)
         seconds = time.perf_counter() - began
         self._on_commit(CommitReport(len(collected.batch), shortage, seconds))
 
@@ -249,15 +280,13 @@ def _on_last_attempts(submission: Submission) -> bool:
     return event is not None and submission.received_at - event.timestamp > LAST_ATTEMPTS_AGE
 
 
-def _answer(
-    answers: list[asyncio.Future[Outcome]], outcomes: list[Outcome], shortage: Shortage | None
-) -> None:
-    """Give each request its outcome, or all of them the shortage; some may have given up."""
-    if shortage is None:
-        for answer, outcome in zip(answers, outcomes, strict=True):
-            if not answer.done():
-                answer.set_result(outcome)
-        return
-    for answer in answers:
-        if not answer.done():
-            answer.set_exception(UnavailableError(shortage))
+def _settle(waiting: list[Settle], outcomes: list[Outcome], shortage: Shortage | None) -> None:
+    """Give each submission its outcome, or all of them the shortage."""
+    found: Iterable[Outcome | UnavailableError] = outcomes
+    if shortage is not None:
+        found = [UnavailableError(shortage)] * len(waiting)
+    for settle, outcome in zip(waiting, found, strict=True):
+        try:
+            settle(outcome)
+        except Exception:  # noqa: BLE001  # its neighbours have their answers, and intake lives on
+            _log.exception("answer.broke")

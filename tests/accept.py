@@ -14,8 +14,9 @@ from redis.asyncio import Redis as AsyncRedis
 from receiver.batch import Batch, Outcome, Submission
 from receiver.broker import Keys
 from receiver.commit import Committer
-from receiver.errors import Flaw
+from receiver.errors import Flaw, UnavailableError
 from receiver.event import DEFAULT_ENDPOINT, parse
+from receiver.intake import Intake
 from tests.build import LABEL, make_event
 
 KEYS = Keys("synap")
@@ -61,6 +62,20 @@ def commit_all(
             await redis.aclose()
 
     return asyncio.run(run())
+
+
+def submit(intake: Intake, item: Submission) -> asyncio.Future[Outcome]:
+    """Submit to a running intake and return what becomes of it."""
+    answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+
+    def settle(outcome: Outcome | UnavailableError) -> None:
+        if isinstance(outcome, UnavailableError):
+            answer.set_exception(outcome)
+        else:
+            answer.set_result(outcome)
+
+    intake.submit(item, settle)
+    return answer
 
 
 def record(redis: Redis, key: str) -> dict[str, Any]:

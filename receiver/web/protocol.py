@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
+import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from receiver.web.problems import Answer
@@ -26,10 +27,45 @@ CLOSE: Final = (b"connection", b"close")
 MAX_HEAD_BYTES: Final = 64 << 10
 """What a request may send before its body begins; counted by reads, so it may be one more."""
 
+MAX_ARRIVED_BYTES: Final = 1 << 20
+"""What may wait for the end of a turn to be parsed; beyond it, it is parsed at once."""
+
 _IN_A_BODY: Final = -math.inf
 
 _URL: Final = re.compile(re.escape(DEFAULT_PATH.encode()) + rb"(?:/([A-Za-z0-9._-]+))?")
 """Paths that are taken as they stand: no query, nothing escaped."""
+
+_log = structlog.get_logger("receiver.web")
+
+
+class Arrivals:
+    """What the connections of a server read in one turn of the loop, to be parsed in the next.
+
+    Each read leaves the processor's caches to the kernel. To read everything first, and then do
+    all that follows for all of it, makes a tenth more of the same processor.
+    """
+
+    def __init__(self) -> None:
+        self._reads: list[tuple[WholeProtocol, bytes]] = []
+        self._size = 0
+
+    def add(self, protocol: WholeProtocol, data: bytes) -> None:
+        """Take what one read returned."""
+        if not self._reads:
+            asyncio.get_running_loop().call_soon(self._parse)
+        self._reads.append((protocol, data))
+        self._size += len(data)
+        if self._size > MAX_ARRIVED_BYTES:
+            self._parse()
+
+    def _parse(self) -> None:
+        reads, self._reads, self._size = self._reads, [], 0
+        for protocol, data in reads:
+            try:
+                protocol.parse(data)
+            except Exception as error:  # noqa: BLE001 - its neighbours of this turn go on
+                _log.error("connection.broke", exc_info=error)
+                protocol.transport.abort()
 
 
 class _Whole(NamedTuple):
@@ -90,13 +126,17 @@ class WholeProtocol(HttpToolsProtocol):
 
     Args:
         webhook: what judges and answers deliveries.
+        arrivals: what the connections of this server read.
         max_body_bytes: the size beyond which a body takes the long way, to be refused there.
         uvicorn: what uvicorn gives to a protocol.
     """
 
-    def __init__(self, webhook: Webhook, max_body_bytes: int, **uvicorn: Any) -> None:
+    def __init__(
+        self, webhook: Webhook, arrivals: Arrivals, max_body_bytes: int, **uvicorn: Any
+    ) -> None:
         super().__init__(**uvicorn)
         self._deliver: Final[Callable[..., None]] = webhook.deliver
+        self._arrivals = arrivals
         self._max_body_bytes = max_body_bytes
         self._exchange = Exchange(self)
         self._whole: _Whole | None = None
@@ -117,7 +157,13 @@ class WholeProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take what one read returned."""
+        """Take what one read returned, to parse it with what the others read in this turn."""
+        self._arrivals.add(self, data)
+
+    def parse(self, data: bytes) -> None:
+        """Parse what one read returned, unless the connection ended meanwhile."""
+        if self.transport.is_closing():
+            return
         self._head_bytes += len(data)
         super().data_received(data)
         if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():

@@ -18,8 +18,9 @@ from starlette.types import Receive, Scope, Send
 
 from receiver import signature
 from receiver.batch import Outcome, Submission
-from receiver.errors import EventError, Flaw, HookError, Offence, RequestError
+from receiver.errors import EventError, Flaw, HookError, Offence, RequestError, UnavailableError
 from receiver.event import DEFAULT_ENDPOINT, parse
+from receiver.intake import Settle
 from receiver.keyring import Keyring
 from receiver.settings import CLOCK_SKEW
 from receiver.web.journal import Entry, Journal
@@ -57,8 +58,8 @@ _log = structlog.get_logger("receiver.web")
 class Commits(Protocol):
     """Where verified deliveries go."""
 
-    def submit(self, submission: Submission) -> asyncio.Future[Outcome]:
-        """Return what becomes of a submission, once it is committed."""
+    def submit(self, submission: Submission, settle: Settle) -> None:
+        """Tell `settle` what becomes of a submission, once it is committed."""
         ...
 
 
@@ -187,25 +188,24 @@ class Webhook:
 
     def _submit(self, submission: Submission, entry: Entry, reply: Reply) -> None:
         try:
-            committed = self._commits.submit(submission)
+            self._commits.submit(submission, partial(self._settle, submission, entry, reply))
         except Exception as error:  # noqa: BLE001 - whatever it is, the request has its answer
             self._end(entry, _refusal(error), reply)
-            return
-        committed.add_done_callback(partial(self._committed, submission, entry, reply))
 
-    def _committed(
-        self, submission: Submission, entry: Entry, reply: Reply, committed: asyncio.Future[Outcome]
+    def _settle(
+        self,
+        submission: Submission,
+        entry: Entry,
+        reply: Reply,
+        outcome: Outcome | UnavailableError,
     ) -> None:
-        error = committed.exception()
-        if error is not None:
-            self._end(entry, _refusal(error), reply)
-            return
-        outcome = committed.result()
-        if outcome is Outcome.CONFLICT:
+        if isinstance(outcome, UnavailableError):
+            self._end(entry, _refusal(outcome), reply)
+        elif outcome is Outcome.CONFLICT:
             self._submit(submission._replace(flaw=Flaw.CONFLICT), entry, reply)
-            return
-        entry.flaw = submission.flaw
-        self._end(entry, _ANSWER_OF[outcome], reply)
+        else:
+            entry.flaw = submission.flaw
+            self._end(entry, _ANSWER_OF[outcome], reply)
 
     def _end(self, entry: Entry, answer: Answer, reply: Reply) -> None:
         reply(answer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import shutil
 import time
 from collections.abc import AsyncIterator, Callable
@@ -15,10 +16,10 @@ from redis.asyncio import Redis as AsyncRedis
 from receiver.batch import MAX_EVENTS, Outcome, Submission
 from receiver.broker import connect_async
 from receiver.errors import SettingsError, UnavailableError
-from receiver.intake import MAX_WAITING, CommitReport, Intake
+from receiver.intake import LEAST_SHARE, MAX_WAITING, CommitReport, Intake
 from receiver.settings import ReceiverSettings, load
 from receiver.watch import Level, look
-from tests.accept import KEYS, submission
+from tests.accept import KEYS, submission, submit
 from tests.build import SECRET, iso, make_event
 from tests.servers import RedisServer, start_redis
 
@@ -50,15 +51,60 @@ def some(count: int, **overrides: object) -> list[Submission]:
 
 
 async def test_what_waits_goes_into_one_commit(redis_url: str) -> None:
-    """Submissions that arrive during a commit share the next one, at most 256 of them."""
+    """Submissions that arrive during a commit share the next one."""
     reports: list[CommitReport] = []
 
     async with running(settings_for(redis_url), reports.append) as intake:
-        first, *others = [intake.submit(item) for item in some(2 * MAX_EVENTS)]
-        outcomes = await asyncio.gather(first, *others)
+        first, *others = some(LEAST_SHARE)
+        answers = [submit(intake, first)]
+        await asyncio.sleep(0)
+        answers += [submit(intake, item) for item in others]
+        outcomes = await asyncio.gather(*answers)
 
     assert set(outcomes) == {Outcome.ACCEPTED}
-    assert [report.events for report in reports] == [MAX_EVENTS, MAX_EVENTS]
+    assert [report.events for report in reports] == [1, LEAST_SHARE - 1]
+
+
+async def test_a_burst_takes_few_commits(redis_url: str) -> None:
+    """After a calm the commits grow with what is outstanding, to 256 submissions at most."""
+    reports: list[CommitReport] = []
+
+    async with running(settings_for(redis_url), reports.append) as intake:
+        await asyncio.gather(*(submit(intake, item) for item in some(1200)))
+
+    sizes = [report.events for report in reports]
+    assert sum(sizes) == 1200
+    assert max(sizes) == MAX_EVENTS
+    assert len(sizes) <= 12
+    assert sizes[:-1] == sorted(sizes[:-1])
+
+
+async def test_senders_fall_into_equal_halves(redis_url: str) -> None:
+    """Senders that go on when they are answered share two commits in turn, half of them in each."""
+    reports: list[CommitReport] = []
+    numbers = itertools.count()
+    enough = asyncio.Event()
+
+    def note(report: CommitReport) -> None:
+        reports.append(report)
+        if len(reports) == 20:
+            enough.set()
+
+    async with running(settings_for(redis_url), note) as intake:
+
+        def send(_: object = None) -> None:
+            if not enough.is_set():
+                item = submission(make_event(event_id=f"evt_{next(numbers)}"))
+                intake.submit(item, send)
+
+        for _ in range(42):
+            send()
+        await asyncio.sleep(0)
+        for _ in range(22):
+            send()
+        await enough.wait()
+
+    assert [report.events for report in reports[10:20]] == [32] * 10
 
 
 async def test_large_bodies_make_smaller_batches(redis_url: str) -> None:
@@ -67,7 +113,7 @@ async def test_large_bodies_make_smaller_batches(redis_url: str) -> None:
     big = some(5, data={"note": "x" * 1_000_000})
 
     async with running(settings_for(redis_url), reports.append) as intake:
-        await asyncio.gather(*(intake.submit(item) for item in big))
+        await asyncio.gather(*(submit(intake, item) for item in big))
 
     assert [report.events for report in reports] == [4, 1]
 
@@ -75,11 +121,11 @@ async def test_large_bodies_make_smaller_batches(redis_url: str) -> None:
 async def test_stopping_finishes_what_was_submitted(redis: Redis, redis_url: str) -> None:
     """`stop` commits what was submitted before it, and refuses what comes after."""
     async with running(settings_for(redis_url)) as intake:
-        answers = [intake.submit(item) for item in some(300)]
+        answers = [submit(intake, item) for item in some(300)]
         await intake.stop()
 
         with pytest.raises(UnavailableError) as refused:
-            intake.submit(submission(make_event(event_id="late")))
+            submit(intake, submission(make_event(event_id="late")))
 
     assert refused.value.reason == "stopping"
     assert {answer.result() for answer in answers} == {Outcome.ACCEPTED}
@@ -92,20 +138,30 @@ async def test_a_full_intake_refuses_at_once(redis_url: str) -> None:
 
     async with running(settings_for(redis_url)) as intake:
         for _ in range(MAX_WAITING):
-            intake.submit(item)
+            submit(intake, item)
         with pytest.raises(UnavailableError) as refused:
-            intake.submit(item)
+            submit(intake, item)
 
     assert refused.value.reason == "overloaded"
 
 
-async def test_a_request_that_gave_up_does_not_stop_the_commit(redis_url: str) -> None:
-    """A cancelled answer leaves its neighbours' answers alone."""
-    async with running(settings_for(redis_url)) as intake:
-        gone, stays = (intake.submit(item) for item in some(2))
-        gone.cancel()
+async def test_an_answer_that_breaks_stops_nobody() -> None:
+    """What breaks while one request is answered leaves its neighbours and the next commit alone."""
 
-        assert await stays == Outcome.ACCEPTED
+    def broken(_: object) -> None:
+        raise RuntimeError("unforeseen")
+
+    server = start_redis()
+    try:
+        async with running(settings_for(server.url)) as intake:
+            ours, after, later = some(3)
+            intake.submit(ours, broken)
+
+            assert await submit(intake, after) == Outcome.ACCEPTED
+            assert await submit(intake, later) == Outcome.ACCEPTED
+            assert await submit(intake, ours) == Outcome.DUPLICATE
+    finally:
+        server.close()
 
 
 async def test_redis_gone_and_back() -> None:
@@ -114,13 +170,13 @@ async def test_redis_gone_and_back() -> None:
     settings = settings_for(server.url, SYNAP_COMMIT_TIMEOUT="1s")
     try:
         async with running(settings) as intake:
-            assert await intake.submit(submission(make_event())) == Outcome.ACCEPTED
+            assert await submit(intake, submission(make_event())) == Outcome.ACCEPTED
             await asyncio.to_thread(server.kill)
             with pytest.raises(UnavailableError) as refused:
-                await intake.submit(submission(make_event(event_id="evt_2")))
+                await submit(intake, submission(make_event(event_id="evt_2")))
             await asyncio.to_thread(server.restart)
             assert await until_accepted(intake) == Outcome.ACCEPTED
-            assert await intake.submit(submission(make_event())) in {
+            assert await submit(intake, submission(make_event())) in {
                 Outcome.DUPLICATE,
                 Outcome.CONFLICT,
             }
@@ -135,7 +191,7 @@ async def until_accepted(intake: Intake) -> Outcome:
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         try:
-            return await intake.submit(item)
+            return await submit(intake, item)
         except UnavailableError:
             await asyncio.sleep(0.05)
     raise TimeoutError
@@ -149,7 +205,7 @@ async def test_an_unreachable_redis_at_start_is_no_error() -> None:
         async with running(settings_for(server.url)) as intake:
             why = intake.ready()
             with pytest.raises(UnavailableError):
-                intake.submit(submission(make_event()))
+                submit(intake, submission(make_event()))
             await asyncio.to_thread(server.restart)
             assert await until_accepted(intake) == Outcome.ACCEPTED
             assert (intake.ready(), intake.level) == (None, Level.FSYNC)
@@ -166,7 +222,7 @@ async def test_a_hanging_redis_is_a_commit_timeout() -> None:
         async with running(settings) as intake:
             server.pause()
             with pytest.raises(UnavailableError) as refused:
-                await intake.submit(submission(make_event()))
+                await submit(intake, submission(make_event()))
             server.resume()
             assert await until_accepted(intake) == Outcome.ACCEPTED
     finally:
@@ -216,7 +272,7 @@ async def test_a_server_without_waitaof_must_sync_always(
             findings = intake.findings
             problem = intake.ready() or ""
             if level is Level.FSYNC:
-                outcome = await intake.submit(submission(make_event()))
+                outcome = await submit(intake, submission(make_event()))
                 assert outcome is Outcome.ACCEPTED
     finally:
         server.close()
@@ -258,8 +314,8 @@ async def test_a_late_backlog_sheds_all_but_the_last_attempts(redis: Redis, redi
 
     async with running(settings_for(redis_url, SYNAP_SHED_AGE="1d")) as intake:
         with pytest.raises(UnavailableError) as refused:
-            intake.submit(submission(make_event()))
-        outcome = await intake.submit(old)
+            submit(intake, submission(make_event()))
+        outcome = await submit(intake, old)
 
     assert (refused.value.reason, outcome) == ("shedding", Outcome.ACCEPTED)
 

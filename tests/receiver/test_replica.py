@@ -12,7 +12,7 @@ import pytest
 from receiver.batch import Outcome
 from receiver.errors import UnavailableError
 from receiver.watch import Level
-from tests.accept import KEYS, submission
+from tests.accept import KEYS, submission, submit
 from tests.build import make_event
 from tests.receiver.test_intake import running, settings_for, until_accepted
 from tests.sentinels import PROMPT, start_replica
@@ -54,9 +54,9 @@ async def test_each_commit_waits_for_a_replica_and_for_the_disk(pair: Start) -> 
     """An acknowledged event is in the replica; each commit proved both, in one write."""
     primary, replica = pair()
     async with running(settings_for(primary.url, SYNAP_ACK="replica")) as intake:
-        await intake.submit(submission(make_event(event_id="evt_0")))  # loads the script
+        await submit(intake, submission(make_event(event_id="evt_0")))  # loads the script
         before = calls(primary, "wait"), calls(primary, "waitaof")
-        outcome = await intake.submit(item := submission(make_event()))
+        outcome = await submit(intake, item := submission(make_event()))
         after = calls(primary, "wait"), calls(primary, "waitaof")
         level, problem = intake.level, intake.ready()
 
@@ -75,7 +75,7 @@ async def test_without_waitaof_the_replica_alone_is_waited_for(
     primary, _ = pair(older(), appendfsync=appendfsync)
     async with running(settings_for(primary.url, SYNAP_ACK="replica")) as intake:
         findings = intake.findings
-        outcome = await intake.submit(submission(make_event()))
+        outcome = await submit(intake, submission(make_event()))
 
     assert findings
     assert (findings.level, findings.waits) == (Level.REPLICA, (("WAIT", 1),))
@@ -89,7 +89,7 @@ async def test_a_silent_replica_is_no_promise(pair: Start) -> None:
     async with running(settings) as intake:
         replica.pause()
         with pytest.raises(UnavailableError) as refused:
-            await intake.submit(submission(make_event()))
+            await submit(intake, submission(make_event()))
         replica.resume()
         recovered = await until_accepted(intake)
 
@@ -104,11 +104,11 @@ async def test_without_a_replica_nothing_is_acknowledged(pair: Start) -> None:
     async with running(settings) as intake:
         replica.kill()
         with pytest.raises(UnavailableError):
-            await intake.submit(submission(make_event()))
+            await submit(intake, submission(make_event()))
         await intake._look()
         problem = intake.ready() or ""
         with pytest.raises(UnavailableError) as refused:
-            intake.submit(submission(make_event()))
+            submit(intake, submission(make_event()))
         await asyncio.to_thread(replica.start)
         recovered = await until_accepted(intake)
 
@@ -165,13 +165,13 @@ async def test_what_a_replica_never_got_was_never_acknowledged(
     primary, replica = pair()
     settings = settings_for(primary.url, SYNAP_ACK=ack, SYNAP_COMMIT_TIMEOUT="1s")
     async with running(settings) as intake:
-        await intake.submit(submission(make_event(event_id="evt_0")))
+        await submit(intake, submission(make_event(event_id="evt_0")))
         cut(primary, replica)
         accepted = []
         for number in range(1, 3):
             item = submission(make_event(event_id=f"evt_{number}"))
             with contextlib.suppress(UnavailableError):
-                await intake.submit(item)
+                await submit(intake, item)
                 assert item.event
                 accepted.append(item.event.key)
     primary.kill()

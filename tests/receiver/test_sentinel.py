@@ -20,7 +20,7 @@ from receiver.errors import SettingsError, UnavailableError
 from receiver.intake import Intake
 from receiver.sentinel import parse
 from receiver.settings import CommonSettings, load, masked
-from tests.accept import KEYS, submission
+from tests.accept import KEYS, submission, submit
 from tests.build import make_event
 from tests.processes import free_port
 from tests.receiver.test_intake import running, settings_for
@@ -126,7 +126,7 @@ async def taken(intake: Intake, *, seconds: float, enough: float = math.inf) -> 
     while len(accepted) < enough and time.monotonic() < deadline:
         item = submission(make_event(event_id=f"evt_{time.monotonic_ns()}"))
         with contextlib.suppress(UnavailableError):
-            await intake.submit(item)
+            await submit(intake, item)
             assert item.event
             accepted.append(item.event.key)
         await asyncio.sleep(0.02)

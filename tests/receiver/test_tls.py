@@ -13,7 +13,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from receiver.batch import Outcome
 from receiver.broker import connect
 from receiver.settings import CommonSettings, load
-from tests.accept import KEYS, submission
+from tests.accept import KEYS, submission, submit
 from tests.build import make_event
 from tests.certificate import write_certificate
 from tests.processes import free_port
@@ -96,7 +96,7 @@ async def works(url: str) -> None:
     item = submission(make_event(event_id=url.partition(":")[0]))
     assert item.event
     async with running(settings_for(url, SYNAP_ACK="memory")) as intake:
-        assert await intake.submit(item) is Outcome.ACCEPTED
+        assert await submit(intake, item) is Outcome.ACCEPTED
     with connect(common(url)) as client:
         assert client.exists(KEYS.event(item.event.key)) == 1
         with pytest.raises(NoPermissionError):

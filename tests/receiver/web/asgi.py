@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from receiver.batch import Outcome, Submission
 from receiver.errors import UnavailableError
+from receiver.intake import Settle
 from receiver.keyfiles import KeySource
 from receiver.keyring import Keyring
 from receiver.logs import Lines
@@ -21,7 +22,7 @@ from receiver.metrics import Metrics
 from receiver.settings import ReceiverSettings, load
 from receiver.web.app import create_app, create_webhook
 from receiver.web.journal import Journal
-from receiver.web.protocol import WholeProtocol
+from receiver.web.protocol import Arrivals, WholeProtocol
 from receiver.web.webhook import DEFAULT_PATH
 from tests.build import SECRET
 
@@ -52,16 +53,13 @@ class Commits:
         self._outcomes = itertools.chain(outcomes, itertools.repeat(outcomes[-1]))
         self.seen: list[Submission] = []
 
-    def submit(self, submission: Submission) -> asyncio.Future[Outcome]:
-        """Keep a submission and return its outcome."""
+    def submit(self, submission: Submission, settle: Settle) -> None:
+        """Keep a submission and tell its outcome a turn later."""
         self.seen.append(submission)
-        answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         outcome = next(self._outcomes)
-        if isinstance(outcome, Exception):
-            answer.set_exception(outcome)
-        else:
-            answer.set_result(outcome)
-        return answer
+        if not isinstance(outcome, Outcome | UnavailableError):
+            raise outcome
+        asyncio.get_running_loop().call_soon(settle, outcome)
 
 
 class Bench:
@@ -91,7 +89,7 @@ class Bench:
     @property
     def protocol(self) -> Callable[..., WholeProtocol]:
         """What makes the protocol that the receiver serves its application with."""
-        return partial(WholeProtocol, self.webhook, self.settings.max_body_bytes)
+        return partial(WholeProtocol, self.webhook, Arrivals(), self.settings.max_body_bytes)
 
     @property
     def lines(self) -> list[dict[str, Any]]:

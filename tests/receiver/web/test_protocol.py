@@ -9,10 +9,13 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any, cast
 
 import pytest
 
 from receiver.batch import Outcome, Submission
+from receiver.intake import Settle
+from receiver.web.protocol import Arrivals, WholeProtocol
 from tests.build import make_event, signed
 from tests.receiver.web.asgi import PATH, Bench
 from tests.servers import Served, wait_for
@@ -20,9 +23,9 @@ from tests.servers import Served, wait_for
 Serve = Callable[..., Served]
 
 
-def request(*more: str, path: str = PATH, event_id: str = "evt_1", forged: bool = False) -> bytes:
+def request(*more: str, path: str = PATH, forged: bool = False, **event: Any) -> bytes:
     """Return a whole signed delivery with some more header lines."""
-    body, headers = signed(make_event(event_id=event_id))
+    body, headers = signed(make_event(**event))
     signature = headers["x-synap-signature"]
     lines = [
         f"POST {path} HTTP/1.1",
@@ -68,18 +71,19 @@ class Held:
     """Commits that last until they are let go."""
 
     def __init__(self) -> None:
-        self.waiting: list[asyncio.Future[Outcome]] = []
+        self.waiting: list[Settle] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
 
-    def submit(self, submission: Submission) -> asyncio.Future[Outcome]:
+    def submit(self, submission: Submission, settle: Settle) -> None:
         """Keep a submission waiting."""
         del submission
-        self.waiting.append(asyncio.get_running_loop().create_future())
-        return self.waiting[-1]
+        self._loop = asyncio.get_running_loop()
+        self.waiting.append(settle)
 
     def let_go(self) -> None:
         """Let the oldest commit be done."""
-        waiting = self.waiting.pop(0)
-        waiting.get_loop().call_soon_threadsafe(waiting.set_result, Outcome.ACCEPTED)
+        assert self._loop
+        self._loop.call_soon_threadsafe(self.waiting.pop(0), Outcome.ACCEPTED)
 
 
 def held(serve: Serve, **options: float) -> tuple[Bench, Held, Served]:
@@ -288,6 +292,53 @@ def test_a_client_that_leaves_is_logged_all_the_same(serve: Serve) -> None:
     with connected(served) as connection:
         connection.sendall(request(path="/"))
         assert statuses(answers(connection, 1)) == [404]
+
+
+class Parsing:
+    """A connection, and its transport, that keeps what it is given to parse."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.transport = self
+        self.aborted = False
+        self.parsed: list[bytes] = []
+        self._error = error
+
+    def parse(self, data: bytes) -> None:
+        """Keep what one read returned, or break."""
+        if self._error is not None:
+            raise self._error
+        self.parsed.append(data)
+
+    def abort(self) -> None:
+        """Close at once."""
+        self.aborted = True
+
+
+async def test_what_breaks_one_connection_leaves_the_others_alone() -> None:
+    """What one turn read is parsed together in the next; each connection goes on by itself."""
+    arrivals = Arrivals()
+    first, broken, last = Parsing(), Parsing(RuntimeError("unforeseen")), Parsing()
+
+    for number, connection in enumerate((first, broken, last)):
+        arrivals.add(cast("WholeProtocol", connection), b"%d" % number)
+    before = [*first.parsed, *last.parsed]
+    await asyncio.sleep(0)
+
+    assert (before, first.parsed, last.parsed) == ([], [b"0"], [b"2"])
+    assert (first.aborted, broken.aborted, last.aborted) == (False, True, False)
+
+
+def test_more_than_a_turn_may_keep_is_parsed_at_once(serve: Serve) -> None:
+    """Many large bodies at the same time are all answered; none of them waits in memory."""
+    bench = Bench()
+    served = serve(bench.app, http=bench.protocol)
+
+    with contextlib.ExitStack() as stack:
+        many = [stack.enter_context(connected(served)) for _ in range(12)]
+        for number, connection in enumerate(many):
+            connection.sendall(request(event_id=f"evt_{number}", data={"note": "x" * 200_000}))
+
+        assert statuses([answers(connection, 1)[0] for connection in many]) == [202] * 12
 
 
 def test_too_many_connections(serve: Serve) -> None:

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.bench import alerting, drain, edge, load, report
-from tests.servers import ROOT, start_redis
+from tests.servers import ROOT
 
 OUT = ROOT / ".bench"
 BACKLOG = 50_000
@@ -40,24 +40,19 @@ def main() -> int:
         say("wrk is not on PATH: the load is our own client, which takes more of its core")
     OUT.mkdir(exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="bench-", dir=OUT))
-    # rewriting the append-only file would come and go on the core of the load
-    redis = start_redis(config=["--auto-aof-rewrite-percentage", "0"])
-    starts = {name: partial(edge.comparison, name, redis, folder) for name in ("empty", "same")}
-    starts |= {"receiver": partial(edge.receiver, redis, folder)}
-    starts |= {
-        name: partial(edge.comparison, name, redis, folder) for name in ("enqueue", "threaded")
+    starts = {
+        "empty": partial(edge.comparison, "empty"),
+        "receiver": edge.receiver,
+        **{name: partial(edge.comparison, name) for name in ("same", "enqueue", "threaded")},
     }
-    try:
-        print(f"The edge: {load.CONNECTIONS} connections, {load.BODY_BYTES}-byte bodies")
-        runs = edge.in_turn(starts, redis, folder, rounds=rounds, seconds=seconds, say=say)
-        print("The edge while the ledger grows")
-        points = edge.growth(redis, folder, records=1_000_000 if full else 100_000, say=say)
-        print("The workers")
-        drained = drain.in_turn(redis, folder, events=BACKLOG, jobs=JOBS, rounds=drains, say=say)
-        print("The alerting")
-        alerts = alerting.measure(redis, folder, say)
-    finally:
-        redis.close()
+    print(f"The edge: {load.CONNECTIONS} connections, {load.BODY_BYTES}-byte bodies")
+    runs = edge.in_turn(starts, folder, rounds=rounds, seconds=seconds, say=say)
+    print("The edge while the ledger grows")
+    points = edge.growth(folder, records=1_000_000 if full else 100_000, say=say)
+    print("The workers")
+    drained = drain.in_turn(folder, events=BACKLOG, jobs=JOBS, rounds=drains, say=say)
+    print("The alerting")
+    alerts = alerting.measure(folder, say)
     shutil.rmtree(folder)
     rows = [
         *report.edge_rows(runs),

@@ -24,7 +24,7 @@ from tests.bench import drain, edge
 from tests.bench.report import Row, machine, markdown
 from tests.build import NOW, make_alert, make_event, signed
 from tests.processes import Module, free_port, wait_for
-from tests.servers import ROOT, RedisServer, start_redis
+from tests.servers import ROOT, RedisServer
 from tests.sink import Answer, Seen, Sink
 from workers.alerting.config import AlertingConfig
 from workers.alerting.due import DueSource
@@ -144,7 +144,6 @@ def routing() -> tuple[float, float]:
 
 def tick(server: RedisServer) -> float:
     """Return the milliseconds of a tick over many groups of which none is due (median)."""
-    server.flush()
     with server.client() as redis:
         _fill(redis)
         source = DueSource(redis, PREFIX)
@@ -222,7 +221,6 @@ def _settled(client: Redis) -> bool:
 
 def reaction(redis: RedisServer, folder: Path) -> tuple[float, float]:
     """Return milliseconds from the webhook's answer to the call at the target: p50 and p99."""
-    redis.flush()
     sink = TimedSink()
     answered: dict[str, float] = {}
     with (
@@ -252,15 +250,18 @@ def _send(client: httpx2.Client, url: str, codes: list[str], answered: dict[str,
         assert answer.status_code == 202, answer.text
 
 
-def measure(redis: RedisServer, folder: Path, say: Callable[[str], None]) -> Measured:
-    """Measure everything about alerting."""
+def measure(folder: Path, say: Callable[[str], None]) -> Measured:
+    """Measure everything about alerting, each part over a Redis of its own."""
     fresh, known = routing()
     say(f"routing {fresh:,.0f} alerts/s fresh, {known:,.0f} seen before")
-    waited = tick(redis)
+    with edge.new_redis() as redis:
+        waited = tick(redis)
     say(f"a tick over {GROUPS:,} groups {waited:.2f} ms")
-    p50, p99 = reaction(redis, folder)
+    with edge.new_redis() as redis:
+        p50, p99 = reaction(redis, folder)
     say(f"from the answer to the call {p50:.0f} / {p99:.0f} ms")
-    ended = storm(redis, folder)
+    with edge.new_redis() as redis:
+        ended = storm(redis, folder)
     say(f"a storm of {STORM:,} events {ended.seconds:.0f} s, {ended.calls} calls")
     return Measured(fresh, known, waited, ended, p50, p99)
 
@@ -305,11 +306,9 @@ def main() -> int:
     out = ROOT / ".bench"
     out.mkdir(exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="bench-", dir=out))
-    redis = start_redis(config=["--auto-aof-rewrite-percentage", "0"])
     try:
-        found = rows(measure(redis, folder, lambda text: print(f"  {text}", flush=True)))
+        found = rows(measure(folder, lambda text: print(f"  {text}", flush=True)))
     finally:
-        redis.close()
         shutil.rmtree(folder, ignore_errors=True)
     print(markdown(found, machine()))
     return int(any(row.holds is False for row in found))

@@ -13,7 +13,7 @@ from rq.serializers import JSONSerializer
 
 from receiver.broker import EVENTS_BULK
 from tests.bench import load
-from tests.bench.edge import SERVER_CORE, environ, receiver, rss_mb
+from tests.bench.edge import SERVER_CORE, environ, new_redis, receiver, rss_mb
 from tests.bench.jobs import noop
 from tests.servers import Module, RedisServer, free_port, wait_for
 
@@ -46,7 +46,6 @@ class Pair(NamedTuple):
 
 
 def in_turn(
-    redis: RedisServer,
     folder: Path,
     *,
     events: int,
@@ -57,7 +56,10 @@ def in_turn(
     """Drain `events` with ours and `jobs` with RQ's, in turn."""
     pairs: list[Pair] = []
     for number in range(rounds):
-        pair = Pair(ours(redis, folder, events=events), one_job_each(redis, folder, events=jobs))
+        with new_redis() as redis:
+            own = ours(redis, folder, events=events)
+        with new_redis() as redis:
+            pair = Pair(own, one_job_each(redis, folder, events=jobs))
         rates = f"{pair.ours.rate:,.0f} events/s, RQ {pair.rq.rate:,.0f} jobs/s"
         say(f"round {number + 1}/{rounds} one worker process {rates}")
         pairs.append(pair)
@@ -66,7 +68,6 @@ def in_turn(
 
 def fill(redis: RedisServer, folder: Path, *, events: int) -> None:
     """Send a backlog through the receiver while no worker runs."""
-    redis.flush()
     path = load.prepare(folder / "requests", events, tag="dr")
     with receiver(redis, folder) as edge:
         seen = uvloop.run(load.send(edge.port, path))
@@ -96,7 +97,6 @@ def ours(redis: RedisServer, folder: Path, *, events: int) -> Drain:
 
 def one_job_each(redis: RedisServer, folder: Path, *, events: int) -> Drain:
     """Drain as many no-op jobs with RQ's own SimpleWorker."""
-    redis.flush()
     with redis.client() as client:
         queue = Queue("bench", connection=client, serializer=JSONSerializer)
         jobs = [Queue.prepare_data(noop, (str(number),), result_ttl=0) for number in range(events)]

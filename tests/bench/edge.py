@@ -16,7 +16,7 @@ import uvloop
 from tests.bench import load
 from tests.bench.load import Load
 from tests.build import SECRET
-from tests.servers import Module, RedisServer, free_port
+from tests.servers import Module, RedisServer, free_port, start_redis
 
 SERVER_CORE, LOAD_CORE = 0, 1
 FASTEST = 50_000
@@ -59,6 +59,20 @@ def cpu_seconds(pid: int) -> float:
     """Return the processor time that a process has used, its threads included."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@contextmanager
+def new_redis() -> Iterator[RedisServer]:
+    """Run an empty server of its own.
+
+    One that was flushed has its memory scattered, and is slower each time. Rewriting the
+    append-only file would come and go on the core of the load.
+    """
+    server = start_redis(config=["--auto-aof-rewrite-percentage", "0"])
+    try:
+        yield server
+    finally:
+        server.close()
 
 
 @contextmanager
@@ -115,41 +129,37 @@ def measure(edge: Edge, redis: RedisServer, requests: Path, *, seconds: int) -> 
 
 
 def in_turn(
-    starts: Mapping[str, Callable[[], AbstractContextManager[Edge]]],
-    redis: RedisServer,
+    starts: Mapping[str, Callable[[RedisServer, Path], AbstractContextManager[Edge]]],
     folder: Path,
     *,
     rounds: int,
     seconds: int,
     say: Callable[[str], None],
 ) -> dict[str, list[Run]]:
-    """Measure each server once per round, each time from an empty Redis."""
+    """Measure each server once per round, each time over a Redis of its own."""
     runs: dict[str, list[Run]] = {name: [] for name in starts}
     for number in range(rounds):
         for name, start in starts.items():
             tag = f"{number:02d}{name[:2]}"
             path = load.prepare(folder / "requests", FASTEST * seconds, tag=tag)
-            redis.flush()
-            with start() as edge:
+            os.sync()  # what was just written would be on its way to the disk that Redis waits for
+            with new_redis() as redis, start(redis, folder) as edge:
                 run = measure(edge, redis, path, seconds=seconds)
             runs[name].append(run)
             say(f"round {number + 1}/{rounds} {name:9} {run.load.rate:8,.0f} requests/s")
     return runs
 
 
-def growth(
-    redis: RedisServer, folder: Path, *, records: int, say: Callable[[str], None]
-) -> list[tuple[int, float]]:
+def growth(folder: Path, *, records: int, say: Callable[[str], None]) -> list[tuple[int, float]]:
     """Return (records in the ledger, cost of accepting one more) while the ledger grows.
 
     The cost is the processor time of receiver and Redis together, in microseconds per event: it
     does not depend on what else the load's core has to do.
     """
-    assert redis.process is not None
-    redis.flush()
     points: list[tuple[int, float]] = []
     step = max(LEAST_STEP, records // STEPS)
-    with receiver(redis, folder) as edge:
+    with new_redis() as redis, receiver(redis, folder) as edge:
+        assert redis.process is not None
         for held in range(0, records, step):
             path = load.prepare(folder / "requests", step, tag=f"g{len(points):03d}")
             before = cpu_seconds(edge.pid) + cpu_seconds(redis.process.pid)

@@ -61,7 +61,7 @@ class Event(NamedTuple):
     @property
     def key(self) -> str:
         """The safe key of the event's identity."""
-        return safe_key(self.endpoint, self.id)
+        return _remembered_key(self.endpoint, self.id)
 
 
 def kind_of(event_type: str) -> str:
@@ -77,6 +77,12 @@ def safe_key(endpoint: str, event_id: str) -> str:
     name, ident = endpoint.encode(), event_id.encode()
     framed = b"%d:%b%d:%b" % (len(name), name, len(ident), ident)
     return hashlib.sha256(framed).hexdigest()
+
+
+@lru_cache(maxsize=64)
+def _remembered_key(endpoint: str, event_id: str) -> str:
+    """Return the safe key; one event is asked for it several times in a row."""
+    return safe_key(endpoint, event_id)
 
 
 def body_digest(raw: bytes) -> str:

@@ -24,11 +24,14 @@ from workers.ledger.transitions import Claim, Ledger, Seen, Settlement, Verdict,
 from workers.metrics import Outcome, WorkerMetrics
 from workers.self_alerts import dead_letter
 from workers.settings import WorkerSettings
-from workers.shift import Shift, Tally
+from workers.shift import Begun, Shift, Tally
 
 SLICE: Final = 64
 HANDFUL: Final = 32
 """Events that are started in one round trip."""
+
+AHEAD: Final = 16
+"""Decisions that are enough to be written while the next ones are made."""
 
 PATIENCE: Final = 0.05
 """Seconds for which a decision may wait for its neighbours' before it is written."""
@@ -120,9 +123,13 @@ class Processor:
             alone=self._settings.max_attempts - 1,
         )
         shift = Shift(job_id, leased, tally, {claim.key: claim for claim in claims})
-        for some in self._handfuls(claims):
-            self._work(shift, some, began)
-        self._write(shift, over=last)
+        try:
+            for some in self._handfuls(claims):
+                self._work(shift, some, began)
+            self._write(shift, over=last)
+            self._finish(shift)
+        finally:
+            shift.end()
 
     def _handfuls(self, claims: Sequence[Claim]) -> Iterator[Sequence[Claim]]:
         """Yield the claims a few at a time; an event on its last attempt starts alone.
@@ -150,7 +157,7 @@ class Processor:
                 events.append((claim, found))
         overtaken = self._start(shift, [claim for claim, _ in events if not claim.started])
         written = self._clock()
-        for claim, event in events:
+        for left, (claim, event) in zip(reversed(range(len(events))), events, strict=True):
             if claim.key in overtaken:
                 shift.unsettled.pop(claim.key, None)
                 shift.tally.add(Outcome.OVERTAKEN)
@@ -160,8 +167,9 @@ class Processor:
                 shift.pending.append(given_back._replace(untried=True))
                 continue
             shift.pending.append(self._attempt(shift, claim, event))
-            # What a handler decided does not wait for its neighbours when they are slow.
-            if self._clock() - written > PATIENCE:
+            # What a handler decided does not wait for its neighbours when they are slow or many.
+            many = left > 0 and len(shift.pending) >= AHEAD
+            if many or self._clock() - written > PATIENCE:
                 self._write(shift)
                 written = self._clock()
 
@@ -169,20 +177,23 @@ class Processor:
         """Count the starts of those that were not started with their claim; return whose is not."""
         if not claims:
             return set()
-        started = self._write(shift, claims)
+        self._write(shift, claims)
+        started = self._finish(shift)
         return {claim.key for claim, ours in zip(claims, started, strict=True) if not ours}
 
-    def _write(
-        self, shift: Shift, starts: Sequence[Claim] = (), *, over: bool = False
-    ) -> list[bool]:
-        """Write what is pending, count the starts, and keep the leases of the rest alive."""
+    def _write(self, shift: Shift, starts: Sequence[Claim] = (), *, over: bool = False) -> None:
+        """Begin to write what is pending, count the starts, and keep the rest's leases alive.
+
+        Redis writes it while this process goes on; what was begun before is finished first.
+        """
         now, lease = self._clock(), self._settings.lease
         if not shift.pending and not starts and not over:
-            return []
+            return
+        self._finish(shift)
         for item in shift.pending:
             shift.unsettled.pop(item.key, None)
         due = now - shift.leased > lease / 3
-        written = self._ledger.settle(
+        settling = self._ledger.settle(
             shift.pending,
             now=now,
             job_id=shift.job_id,
@@ -191,9 +202,17 @@ class Processor:
             renew=list(shift.unsettled.values()) if due else (),
             over=over,
         )
+        shift.begun = Begun(settling, shift.pending)
         shift.leased = now if due else shift.leased
-        self._count(shift, written)
         shift.pending = []
+
+    def _finish(self, shift: Shift) -> list[bool]:
+        """Wait until what was begun is written; return which of its starts were ours."""
+        if shift.begun is None:
+            return []
+        written = shift.begun.settling.written()
+        items, shift.begun = shift.begun.items, None
+        self._count(shift, items, written)
         return written.started
 
     def _open(self, claim: Claim, now: float) -> Event | Settlement:
@@ -261,8 +280,8 @@ class Processor:
         self._ledger.requeue(seen, queue=queue, job_id=new_id, now=self._clock())
         self._ledger.release_job(job_id)
 
-    def _count(self, shift: Shift, written: Written) -> None:
-        fates = zip(shift.pending, written.settled, written.answered, strict=True)
+    def _count(self, shift: Shift, items: Sequence[Settlement], written: Written) -> None:
+        fates = zip(items, written.settled, written.answered, strict=True)
         for item, settled, answered in fates:
             outcome = OUTCOMES[item.verdict] if settled else Outcome.OVERTAKEN
             shift.tally.add(outcome)

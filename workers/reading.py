@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 UNKNOWN: Final = "unknown"
@@ -32,6 +33,16 @@ _FLAGS: Final = {"true": True, "yes": True, "1": True, "false": False, "no": Fal
 
 def clean(text: str, limit: int = TEXT_CHARS) -> str:
     """Return `text` on one line, visible, without credentials, in at most `limit` characters."""
+    # One event says the same thing several times, and a storm says it in every event.
+    return _remembered(text, limit) if len(text) <= LABEL_CHARS else _clean(text, limit)
+
+
+@lru_cache(maxsize=4096)
+def _remembered(text: str, limit: int) -> str:
+    return _clean(text, limit)
+
+
+def _clean(text: str, limit: int) -> str:
     # Nearly every text is plain: what is slow is only done where there is something to do.
     visible = text if text.isascii() and text.isprintable() else _INVISIBLE.sub("", text)
     line = " ".join(visible.split())

@@ -16,6 +16,7 @@ from rq.timeouts import JobTimeoutException
 from receiver.event import Event
 from receiver.settings import load
 from tests.accept import KEYS, accept, change, record
+from tests.servers import wait_for
 from tests.workers.ledger.conftest import MARK
 from workers.alert import Alert
 from workers.alerting.bursts import bursts_lua
@@ -25,7 +26,7 @@ from workers.ledger.books import Books
 from workers.ledger.listing import Listing
 from workers.ledger.transitions import Effect, Ledger
 from workers.metrics import WorkerMetrics
-from workers.processing import HANDFUL, NEWER_WIRE_PATIENCE, Processor
+from workers.processing import AHEAD, HANDFUL, NEWER_WIRE_PATIENCE, Processor
 from workers.settings import WorkerSettings
 
 QUEUE = "events-bulk"
@@ -108,6 +109,44 @@ class World:
 def world(redis: Redis, redis_url: str) -> World:
     """Return a processor's world."""
     return World(redis, redis_url)
+
+
+def test_decisions_are_written_while_the_next_are_made(world: World) -> None:
+    """When a handler decides on the last event, the first ones of its handful are settled."""
+    keys = accept(world.url, HANDFUL)
+    world.ledger.settle([], now=world.now(), job_id="any", lease=1.0).written()  # loads the script
+
+    def first_ones() -> bool:
+        return {state for state, _ in world.states(keys[:AHEAD])} == {"done"}
+
+    def decide(event: Event, context: Context) -> Decision:
+        del context
+        if event.key == keys[-1]:
+            wait_for(first_ones, seconds=10, what="the first decisions")
+        return Decision((), "seen")
+
+    world.run(decide, keys)
+
+    assert {state for state, _ in world.states(keys)} == {"done"}
+
+
+def test_a_job_that_breaks_off_leaves_no_reply_behind(world: World) -> None:
+    """A stop between writing and hearing of it neither loses what was decided nor what follows."""
+    keys = accept(world.url, HANDFUL)
+    world.ledger.settle([], now=world.now(), job_id="any", lease=1.0).written()  # loads the script
+
+    def decide(event: Event, context: Context) -> Decision:
+        del context
+        if event.key == keys[AHEAD + 1]:
+            raise KeyboardInterrupt
+        return Decision((), "seen")
+
+    with pytest.raises(KeyboardInterrupt):
+        world.run(decide, keys)
+
+    assert [world.redis.echo(text) for text in ("a", "b")] == [b"a", b"b"]
+    states = [state for state, _ in world.states(keys)]
+    assert states == ["done"] * AHEAD + ["inflight"] * (HANDFUL - AHEAD)
 
 
 def test_each_event_has_its_effect_once(world: World) -> None:

@@ -8,24 +8,47 @@
 --
 -- The window ends at its newest member, so that what arrives late is counted where it belongs.
 -- It never holds more members than fill it; the same member again is not counted again. In a storm
--- the other effects run once for each second of the members' time, not for each member.
+-- the other effects run once for each second of the members' time, not for each member. What is
+-- counted is written when somebody looks at the window, or when the script ends.
+do
+
+local windows = {}
+
+local function close(name, window)
+  if #window.members > 0 then redis.call('ZADD', name, unpack(window.members)) end
+  window.members = {}
+  redis.call('ZREMRANGEBYRANK', name, 0, -window.full - 1)
+end
+
+endings[#endings + 1] = function()
+  for name, window in pairs(windows) do
+    close(name, window)
+    redis.call('EXPIRE', name, window.seconds)
+  end
+end
+
 effects["burst"] = function(a)
-  local window, member, span, full = a[1], a[2], tonumber(a[4]), tonumber(a[5])
-  redis.call('ZADD', window, a[3], member)
-  redis.call('EXPIRE', window, math.ceil(span) + 60)
-  redis.call('ZREMRANGEBYRANK', window, 0, -full - 1)
+  local name, member, span = a[1], a[2], tonumber(a[4])
+  local window = windows[name] or { members = {} }
+  windows[name], window.full, window.seconds = window, tonumber(a[5]), math.ceil(span) + 60
+  window.members[#window.members + 1] = a[3]
+  window.members[#window.members + 1] = member
   if a[6] == '0' then return end
 
-  local newest = redis.call('ZRANGE', window, -1, -1, 'WITHSCORES')[2]
-  redis.call('ZREMRANGEBYSCORE', window, '-inf',
+  close(name, window)
+  local newest = redis.call('ZRANGE', name, -1, -1, 'WITHSCORES')[2]
+  redis.call('ZREMRANGEBYSCORE', name, '-inf',
     '(' .. string.format('%.6f', tonumber(newest) - span))
-  if redis.call('ZCARD', window) < full or not redis.call('ZSCORE', window, member) then return end
+  if redis.call('ZCARD', name) < window.full then return end
+  if not redis.call('ZSCORE', name, member) then return end
 
-  local raised = window .. ':raised'
+  local raised = name .. ':raised'
   local last = redis.call('GET', raised)
   local ahead = last and tonumber(a[3]) - tonumber(last)
   if ahead and ahead >= 0 and ahead < 1 then return end
-  redis.call('SET', raised, a[3], 'EX', math.ceil(span) + 60)
+  redis.call('SET', raised, a[3], 'EX', window.seconds)
   run_effects(a, 6, true)
   return 2
+end
+
 end

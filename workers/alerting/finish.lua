@@ -73,6 +73,7 @@ for _ = 1, tonumber(take()) do
   redis.call('EXPIRE', source, source_ttl)
 end
 run_effects(ARGV, cursor + 1, true)
+end_effects()
 
 redis.call('HDEL', group, 'pending', 'lease')
 if waiting == 0 and busy == 0 and forget(room, gid, resolving, log_ttl) then return 1 end

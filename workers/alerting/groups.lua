@@ -15,6 +15,19 @@ do
 
   local KEPT, MOST_ENDS = 86400, 10000
 
+  -- What this script stores: alerts by their hash and fingerprint, and what it knows of groups.
+  local stored, seen = {}, {}
+
+  endings[#endings + 1] = function()
+    for alerts, texts in pairs(stored) do
+      for fp, text in pairs(texts) do redis.call('HSET', alerts, fp, text) end
+    end
+  end
+
+  local function stored_alert(alerts, fp)
+    return stored[alerts] and stored[alerts][fp] or redis.call('HGET', alerts, fp)
+  end
+
   -- Remember an end: a group may hold the alert under another route, and an older report of it may
   -- still come.
   local function note_end(room, fp, ends, now)
@@ -76,7 +89,8 @@ do
       if older then wire = string.match(old, '\n(.*)$') end
     end
     local head = starts .. ' ' .. updated .. ' ' .. ends .. ' ' .. timeout
-    redis.call('HSET', alerts, a[3], head .. '\n' .. wire)
+    stored[alerts] = stored[alerts] or {}
+    stored[alerts][a[3]] = head .. '\n' .. wire
     return ends
   end
 
@@ -84,8 +98,8 @@ do
     local room, gid = a[1], a[2]
     local group, alerts, due = room .. 'group:' .. gid, room .. 'alerts:' .. gid, room .. 'due'
     local now, first, job = tonumber(a[9]), tonumber(a[10]), 20 + tonumber(a[19])
-    local old = redis.call('HGET', alerts, a[3])
-    local known = redis.call('HMGET', group, 'slot', 'flushes', 'pending')
+    local old = stored_alert(alerts, a[3])
+    local known = seen[gid] or redis.call('HMGET', group, 'slot', 'flushes', 'pending')
     local groups = known[1] and 0 or redis.call('ZCARD', due)
     local over = ending(a[6]) <= now
     if over then note_end(room, a[3], a[6], now) end
@@ -100,12 +114,14 @@ do
       redis.call('HSET', group, 'slot', a[13], 'key', a[14], 'labels', a[15], 'options', a[16],
         'created', a[9], 'generation', a[17])
     end
+    seen[gid] = { a[13], known[2], known[3] }
     occupy(a, store(alerts, a, old, now), now)
     if known[2] or known[3] then return end
     if first > now then
       if not known[1] then redis.call('ZADD', due, a[10], gid) end
     elseif a[job] then
       redis.call('HSET', group, 'pending', a[9])
+      seen[gid][3] = a[9]
       redis.call('ZADD', due, a[11], gid)
       -- A job that is called already takes along what becomes urgent until it begins.
       if redis.call('SET', room .. 'called', 1, 'NX', 'PX', 1000) then

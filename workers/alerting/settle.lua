@@ -45,6 +45,7 @@ for i = 1, tonumber(take()) do
     take(), take(), take(), take(), take()
 end
 run_effects(ARGV, cursor + 1, true)
+end_effects()
 
 local function again(at)
   redis.call('HSET', delivery, 'next_at', at)

@@ -2,6 +2,12 @@
 -- function of its arguments; what it returns is its answer, usually nothing.
 local effects = {}
 
+-- What effects leave to the end: several of one script write to the same places, and once is enough.
+local endings = {}
+local function end_effects()
+  for _, ending in ipairs(endings) do ending() end
+end
+
 -- Run the effects that stand in `a` from position `at` on: their number, then of each its name,
 -- how many arguments it has, and these. If they are not wanted, they are passed over.
 -- Returns the position after them, and the last answer.

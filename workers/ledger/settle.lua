@@ -56,15 +56,22 @@ local function postpone(key, record, reason, next_at)
   redis.call('ZADD', P .. ':retry', next_at, key)
 end
 
-local answers = {}
-local started = false
-
-for _ = 1, tonumber(take()) do
+-- All effects come before the first event is moved: Lua has no rollback, effects may happen twice.
+local outcomes, answers, moved = {}, {}, {}
+for o = 1, tonumber(take()) do
   local key, fence, verdict, reason, next_at = take(), take(), take(), take(), take()
   local untried = take() == '1'
-  local record = held_under(key, fence)
+  local record = not moved[key] and held_under(key, fence)
+  moved[key] = record and true
   local after, answer = run_effects(ARGV, cursor + 1, record)
   cursor = after - 1
+  outcomes[o] = { key, record, verdict, reason, next_at, untried }
+  answers[o] = record and (answer or 1) or 0
+end
+end_effects()
+
+for _, outcome in ipairs(outcomes) do
+  local key, record, verdict, reason, next_at, untried = unpack(outcome)
   if record then
     if untried then record.attempts = record.attempts - 1 end
     if verdict == 'done' then
@@ -75,7 +82,6 @@ for _ = 1, tonumber(take()) do
       postpone(key, record, reason, next_at)
     end
   end
-  answers[#answers + 1] = record and (answer or 1) or 0
 end
 
 for kind, keys in pairs(finished) do
@@ -96,6 +102,7 @@ for _ = 1, tonumber(take()) do
   end
 end
 
+local started = false
 for _ = 1, tonumber(take()) do
   local key, fence = take(), take()
   local record = held_under(key, fence)

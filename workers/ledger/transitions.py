@@ -23,6 +23,7 @@ from receiver.broker import (
     script_args,
     texts,
 )
+from workers.ledger.ahead import Ahead
 
 SETTLED_BODY_TTL: Final = 86_400
 LISTED_SETTLED: Final = 10_000
@@ -89,6 +90,28 @@ class Written(NamedTuple):
     answered: list[bool]
 
 
+class Settling:
+    """A settle that is on its way: so many settlements, and the starts that go with them."""
+
+    def __init__(self, call: Ahead, settlements: int) -> None:
+        self._call = call
+        self._settlements = settlements
+
+    def written(self) -> Written:
+        """Wait until it is written, and return what it did; once."""
+        answers: list[int] = self._call.answer()
+        ended, begun = answers[: self._settlements], answers[self._settlements :]
+        return Written(
+            settled=[answer > 0 for answer in ended],
+            started=[answer > 0 for answer in begun],
+            answered=[answer > 1 for answer in ended],
+        )
+
+    def abandon(self) -> None:
+        """Wait no longer, if its end was not waited for; it may have happened all the same."""
+        self._call.abandon()
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """An event as it was read; it is only moved if it is still so."""
@@ -143,8 +166,8 @@ class Ledger:
         starts: Sequence[Claim] = (),
         renew: Sequence[Claim] = (),
         over: bool = False,
-    ) -> Written:
-        """Write outcomes with their effects, renew leases, count the starts of attempts.
+    ) -> Settling:
+        """Begin to write outcomes with their effects, renew leases, count the starts of attempts.
 
         With `over` no worker holds the job any more.
         """
@@ -158,13 +181,7 @@ class Ledger:
         args += [part for claim in renew for part in (claim.key, claim.fence)]
         args.append(len(starts))
         args += [part for claim in starts for part in (claim.key, claim.fence)]
-        answers: list[int] = self._settle(args=args)
-        ended, begun = answers[: len(settlements)], answers[len(settlements) :]
-        return Written(
-            settled=[answer > 0 for answer in ended],
-            started=[answer > 0 for answer in begun],
-            answered=[answer > 1 for answer in ended],
-        )
+        return Settling(Ahead(self._redis, self._settle, args), len(settlements))
 
     def apply(self, effects: Sequence[Effect]) -> None:
         """Write effects that belong to no event, such as the tick's own alerts."""

@@ -36,6 +36,7 @@ end
 for _ = 1, tonumber(take()) do redis.call('HDEL', room .. 'incidents:' .. credential, take()) end
 
 run_effects(ARGV, cursor + 1, true)
+end_effects()
 
 if due ~= '' then
   redis.call('ZADD', room .. 'due', due, id)

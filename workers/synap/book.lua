@@ -65,6 +65,38 @@ effects["retention_overdue"] = function(a)
   run_effects(a, 4, true)
 end
 
+-- The tallies that this script counts in; what changes with each event is written once.
+local tallies = {}
+
+local function tally_of(fingerprint)
+  local known = tallies[fingerprint]
+  if known then return known end
+  local name = P .. ':synap:failures:' .. fingerprint
+  local first, last, more = unpack(redis.call('HMGET', name, 'first', 'last', 'more'))
+  local tally = { name = name, events = name .. ':events', first = first, last = last,
+    more = tonumber(more or 0), counted = redis.call('ZCARD', name .. ':events') }
+  for n, list in ipairs({ ':documents', ':correlations' }) do
+    tally[n] = { name = name .. list, held = redis.call('SCARD', name .. list), seen = {} }
+  end
+  tallies[fingerprint] = tally
+  return tally
+end
+
+-- All that fail alike have an alert alike: one in a hundred is kept.
+-- The tick deletes a tally when its trouble is over; its expiry is for when nobody ticks.
+endings[#endings + 1] = function()
+  for fingerprint, tally in pairs(tallies) do
+    redis.call('ZADD', P .. ':synap:failing', 'GT', tally.over_at, fingerprint)
+    redis.call('HSET', tally.name, 'first', tally.first, 'last', tally.last, 'more', tally.more)
+    if tally.alert then redis.call('HSET', tally.name, 'alert', tally.alert) end
+    if tally.seconds then
+      for _, key in ipairs({ tally.name, tally.events, tally[1].name, tally[2].name }) do
+        redis.call('EXPIRE', key, tally.seconds)
+      end
+    end
+  end
+end
+
 -- An ingestion failed: it counts once in the tally of its alert.
 --
 -- a[1] tally (the alert's fingerprint)   a[2] event   a[3] when it happened
@@ -72,32 +104,22 @@ end
 -- a[8] most events counted by their key   a[9] most documents   a[10] most correlation ids
 -- a[11] seconds to keep it
 effects["ingestion_failure"] = function(a)
-  local tally = P .. ':synap:failures:' .. a[1]
-  local events, lists = tally .. ':events', { tally .. ':documents', tally .. ':correlations' }
-  redis.call('ZADD', P .. ':synap:failing', 'GT', a[4], a[1])
-  local first, last, more = unpack(redis.call('HMGET', tally, 'first', 'last', 'more'))
-  local counted = redis.call('ZCARD', events)
-  local before = counted + (more or 0)
-  if counted < tonumber(a[8]) then
-    redis.call('ZADD', events, a[3], a[2])
-  elseif not redis.call('ZSCORE', events, a[2]) then
-    more = (more or 0) + 1
+  local tally = tally_of(a[1])
+  if (tally.counted + tally.more) % 100 == 0 then tally.alert, tally.seconds = a[7], a[11] end
+  if tally.counted < tonumber(a[8]) then
+    tally.counted = tally.counted + redis.call('ZADD', tally.events, a[3], a[2])
+  elseif not redis.call('ZSCORE', tally.events, a[2]) then
+    tally.more = tally.more + 1
   end
-  first = first and math.min(first, a[3]) or a[3]
-  last = last and math.max(last, a[3]) or a[3]
-  redis.call('HSET', tally, 'first', first, 'last', last, 'more', more or 0)
-  for n, list in ipairs(lists) do
+  tally.first = tally.first and math.min(tally.first, a[3]) or a[3]
+  tally.last = tally.last and math.max(tally.last, a[3]) or a[3]
+  tally.over_at = tally.over_at and math.max(tally.over_at, a[4]) or a[4]
+  for n, list in ipairs(tally) do
     local id = a[4 + n]
-    if id ~= '' and redis.call('SCARD', list) < tonumber(a[8 + n]) then
-      redis.call('SADD', list, id)
-    end
-  end
-  -- All that fail alike have an alert alike: one in a hundred is kept.
-  -- The tick deletes a tally when its trouble is over; its expiry is for when nobody ticks.
-  if before % 100 == 0 then
-    redis.call('HSET', tally, 'alert', a[7])
-    for _, key in ipairs({ tally, events, lists[1], lists[2] }) do
-      redis.call('EXPIRE', key, a[11])
+    if id ~= '' and not list.seen[id] and list.held < tonumber(a[8 + n]) then
+      if list.held == 0 then tally.seconds = a[11] end  -- a new list does not expire by itself
+      list.held = list.held + redis.call('SADD', list.name, id)
+      list.seen[id] = true
     end
   end
 end

@@ -62,7 +62,7 @@ class Desk:
         job = record(self.redis, key)["job"]
         [claim] = self.ledger.claim(job, [key], now=at, lease=30)
         end = Settlement(key, claim.fence, verdict, reason, at + 600)
-        self.ledger.settle([end], now=at, job_id=job, lease=30)
+        self.ledger.settle([end], now=at, job_id=job, lease=30).written()
 
     def settled(
         self,

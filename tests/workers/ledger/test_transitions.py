@@ -6,12 +6,14 @@ from statistics import median
 
 import pytest
 from redis import Redis
+from redis.exceptions import ResponseError
 from rq import Queue
 from rq.serializers import JSONSerializer
 
 from receiver.batch import Outcome
 from tests.accept import KEYS, accept, commit, record, submission
 from tests.build import NOW, make_event
+from tests.workers.ledger.conftest import MARK
 from workers.ledger.books import Books
 from workers.ledger.transitions import Claim, Effect, Ledger, Seen, Settlement, Verdict
 
@@ -33,7 +35,7 @@ def claimed(ledger: Ledger, redis: Redis, key: str, *, now: float = NOW) -> Clai
 
 def settle(ledger: Ledger, *items: Settlement, now: float = NOW) -> list[bool]:
     """Settle and return which settlements held their fence."""
-    return ledger.settle(items, now=now, job_id="job", lease=LEASE).settled
+    return ledger.settle(items, now=now, job_id="job", lease=LEASE).written().settled
 
 
 def test_a_claim_takes_what_belongs_to_the_job(
@@ -74,6 +76,25 @@ def test_an_expired_lease_is_taken_over_with_a_higher_fence(
     assert redis.lrange("marks", 0, -1) == [b"owner"]
 
 
+def test_an_effect_that_breaks_moves_nothing(redis: Redis, redis_url: str) -> None:
+    """Effects come before the events that they belong to: what broke off can be done again."""
+    broken = f"""{MARK}
+    effects["break"] = function() error('broken') end"""
+    ledger = Ledger(redis, KEYS, dedup_window=86_400.0, fragments=[broken])
+    keys = accept(redis_url, 2)
+    claims = ledger.claim(job_of(redis), keys, now=NOW, lease=LEASE)
+    ends = [
+        Settlement(claim.key, claim.fence, Verdict.DONE, effects=[Effect(name, ("once",))])
+        for claim, name in zip(claims, ("mark", "break"), strict=True)
+    ]
+
+    with pytest.raises(ResponseError, match="broken"):
+        settle(ledger, *ends)
+
+    assert [record(redis, key)["state"] for key in keys] == ["inflight", "inflight"]
+    assert settle(ledger, ends[0]) == [True]
+
+
 def test_effects_are_written_once_however_often_it_is_settled(
     redis: Redis, redis_url: str, ledger: Ledger
 ) -> None:
@@ -93,7 +114,7 @@ def test_a_start_counts_the_attempt_and_renews_the_lease(
     [key] = accept(redis_url, 1)
     claim = claimed(ledger, redis, key)
 
-    written = ledger.settle([], now=NOW + 5, job_id="job", lease=LEASE, starts=[claim])
+    written = ledger.settle([], now=NOW + 5, job_id="job", lease=LEASE, starts=[claim]).written()
 
     assert written.started == [True]
     held = record(redis, key)
@@ -106,7 +127,7 @@ def test_a_start_without_the_fence_is_refused(redis: Redis, redis_url: str, ledg
     late = claimed(ledger, redis, key)
     claimed(ledger, redis, key, now=NOW + LEASE + 1)
 
-    written = ledger.settle([], now=NOW, job_id="job", lease=LEASE, starts=[late])
+    written = ledger.settle([], now=NOW, job_id="job", lease=LEASE, starts=[late]).written()
 
     assert written.started == [False]
     assert "attempts" not in record(redis, key)
@@ -193,7 +214,7 @@ def test_the_law_holds_after_every_verdict(
     """Accepted + released = done + dead + discarded + in flight, whatever happened."""
     keys = accept(redis_url, 5)
     claim = claimed(ledger, redis, keys[0])
-    ledger.settle([], now=NOW, job_id="job", lease=LEASE, starts=[claim])
+    ledger.settle([], now=NOW, job_id="job", lease=LEASE, starts=[claim]).written()
 
     settle(ledger, Settlement(claim.key, claim.fence, verdict, "why", NOW))
 

@@ -7,6 +7,7 @@ is one pass that formats text, and builds no object it can do without.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from enum import StrEnum
 from secrets import token_hex
@@ -26,6 +27,12 @@ from receiver.event import Event, body_digest, kind_of, moment, safe_key, to_wir
 
 MAX_EVENTS: Final = 256
 MAX_BYTES: Final = 4 * 1024 * 1024
+
+LEAST_SHARE: Final = 16
+"""Fewer submissions than that are never made into two commits."""
+
+PEAK_KEPT: Final = 0.98
+"""What a commit leaves of the largest number outstanding: half of it is forgotten in 35."""
 
 QUARANTINE_RECORDS: Final = 10_000
 QUARANTINE_BODIES: Final = 1_000
@@ -62,6 +69,23 @@ class _Lane(NamedTuple):
     job_id: str
     members: list[str]
     scored: list[str]
+
+
+class Share:
+    """How many submissions a batch takes: half of the most that were outstanding lately.
+
+    A closed loop of senders is then in two equal groups, of which one is committed while the
+    other is answered, sends and is read.
+    """
+
+    def __init__(self) -> None:
+        self._peak = 0.0
+        self.size = LEAST_SHARE
+
+    def see(self, outstanding: int) -> None:
+        """Take note of how many submissions are collected or being committed."""
+        self._peak = max(self._peak * PEAK_KEPT, outstanding)
+        self.size = min(MAX_EVENTS, max(LEAST_SHARE, math.ceil(self._peak / 2)))
 
 
 class Batch:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -20,7 +19,7 @@ import structlog
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import RedisError
 
-from receiver.batch import MAX_EVENTS, Batch, Outcome, Submission
+from receiver.batch import Batch, Outcome, Share, Submission
 from receiver.broker import Keys, Wait
 from receiver.commit import Committer
 from receiver.errors import SettingsError, Shortage, UnavailableError
@@ -36,14 +35,11 @@ LOOK_INTERVAL: Final = 5.0
 HOPEFUL_INTERVAL: Final = 1.0
 """Seconds between looks while nothing can be accepted: it may be over at any moment."""
 
+RESPITE: Final = 0.5
+"""Seconds after each look before a failed commit calls for the next."""
+
 Settle = Callable[[Outcome | UnavailableError], None]
 """What takes the outcome of a submission, or why there is none."""
-
-LEAST_SHARE: Final = 16
-"""Fewer submissions than that are never made into two commits."""
-
-PEAK_KEPT: Final = 0.98
-"""What a commit leaves of the largest number outstanding: half of it is forgotten in 35."""
 
 _log = structlog.get_logger("receiver.intake")
 
@@ -64,23 +60,6 @@ class Collected:
     def __init__(self, keys: Keys) -> None:
         self.batch = Batch(keys)
         self.waiting: list[Settle] = []
-
-
-class Share:
-    """How many submissions a batch takes: half of the most that were outstanding lately.
-
-    A closed loop of senders is then in two equal groups, of which one is committed while the
-    other is answered, sends and is read.
-    """
-
-    def __init__(self) -> None:
-        self._peak = 0.0
-        self.size = LEAST_SHARE
-
-    def see(self, outstanding: int) -> None:
-        """Take note of how many submissions are collected or being committed."""
-        self._peak = max(self._peak * PEAK_KEPT, outstanding)
-        self.size = min(MAX_EVENTS, max(LEAST_SHARE, math.ceil(self._peak / 2)))
 
 
 class Intake:
@@ -112,6 +91,7 @@ class Intake:
         self._findings: Findings | None = None
         self._committing: asyncio.Task[None] | None = None
         self._looking: asyncio.Task[None] | None = None
+        self._doubted = asyncio.Event()
 
     @property
     def level(self) -> Level:
@@ -230,6 +210,8 @@ class Intake:
         except Exception:  # noqa: BLE001  # the requests must be answered, and intake live on
             _log.exception("commit.broke", events=len(collected.batch))
             shortage = Shortage.REDIS_REFUSED
+        if shortage is not None:
+            self._doubted.set()
         self._share.see(self._under_way + self._waiting)
         self._under_way = 0
         # These answers leave before the next commit does: their senders go on meanwhile.
@@ -244,8 +226,13 @@ class Intake:
         return [(*wait, milliseconds) for wait in self._findings.waits]
 
     async def _look_forever(self) -> None:
+        """Look now and then, and as soon as a commit has failed: the look decides, not that."""
         while True:
-            await asyncio.sleep(LOOK_INTERVAL if self._open else HOPEFUL_INTERVAL)
+            await asyncio.sleep(RESPITE)
+            interval = LOOK_INTERVAL if self._open else HOPEFUL_INTERVAL
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._doubted.wait(), interval - RESPITE)
+            self._doubted.clear()
             await self._look()
 
     async def _look(self) -> None:

@@ -13,15 +13,15 @@ import pytest
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
-from receiver.batch import MAX_EVENTS, Outcome, Submission
+from receiver.batch import LEAST_SHARE, MAX_EVENTS, Outcome, Submission
 from receiver.broker import connect_async
 from receiver.errors import SettingsError, UnavailableError
-from receiver.intake import LEAST_SHARE, MAX_WAITING, CommitReport, Intake
+from receiver.intake import LOOK_INTERVAL, MAX_WAITING, RESPITE, CommitReport, Intake
 from receiver.settings import ReceiverSettings, load
 from receiver.watch import Level, look
 from tests.accept import KEYS, submission, submit
 from tests.build import SECRET, iso, make_event
-from tests.servers import RedisServer, start_redis
+from tests.servers import RedisServer, start_redis, wait_for
 
 
 def settings_for(url: str, **more: str) -> ReceiverSettings:
@@ -195,6 +195,69 @@ async def until_accepted(intake: Intake) -> Outcome:
         except UnavailableError:
             await asyncio.sleep(0.05)
     raise TimeoutError
+
+
+async def test_readiness_follows_the_first_failed_commit() -> None:
+    """A failed commit has Redis looked at long before it is due; what comes back is ready."""
+    server = start_redis()
+    try:
+        async with running(settings_for(server.url)) as intake:
+            began = time.monotonic()
+            await asyncio.to_thread(server.kill)
+            with pytest.raises(UnavailableError):
+                await submit(intake, submission(make_event()))
+            why = await asyncio.to_thread(wait_for, intake.ready, what="the look")
+            took = time.monotonic() - began
+            await asyncio.to_thread(server.restart)
+            await asyncio.to_thread(wait_for, lambda: not intake.ready(), what="readiness")
+    finally:
+        server.close()
+    assert (why, took < LOOK_INTERVAL / 2) == ("redis is unreachable", True)
+
+
+async def test_what_a_look_finds_decides() -> None:
+    """Commits that fail one after the other while Redis is well have few looks, and it is ready."""
+    server = start_redis()
+    failures, reasons, problems = 0, set(), set()
+    try:
+        async with running(settings_for(server.url)) as intake:
+            with server.client() as client:
+                client.execute_command("ACL", "SETUSER", "default", "-eval", "-evalsha")
+                before, end = looks(client), time.monotonic() + 4 * RESPITE
+                while time.monotonic() < end:
+                    with pytest.raises(UnavailableError) as refused:
+                        await submit(intake, submission(make_event()))
+                    reasons.add(refused.value.reason)
+                    problems.add(intake.ready())
+                    failures += 1
+                looked = looks(client) - before
+    finally:
+        server.close()
+    assert (reasons, problems) == ({"redis_refused"}, {None})
+    assert 1 <= looked <= 6 < failures
+
+
+async def test_one_slow_commit_changes_no_readiness() -> None:
+    """A commit that came too late has Redis looked at; it is well, so readiness stays."""
+    server = start_redis()
+    try:
+        async with running(settings_for(server.url, SYNAP_COMMIT_TIMEOUT="0.3")) as intake:
+            first = intake.findings
+            with server.client() as client:
+                client.client_pause(1_000, all=False)
+            with pytest.raises(UnavailableError) as refused:
+                await submit(intake, submission(make_event()))
+            await asyncio.to_thread(wait_for, lambda: intake.findings is not first)
+            problem = intake.ready()
+    finally:
+        server.close()
+    assert (refused.value.reason, problem) == ("commit_timeout", None)
+
+
+def looks(client: Redis) -> int:
+    """Return how often a Redis was looked at: each look asks for its time once."""
+    calls: int = client.info("commandstats")["cmdstat_time"]["calls"]
+    return calls
 
 
 async def test_an_unreachable_redis_at_start_is_no_error() -> None:

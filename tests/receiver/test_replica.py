@@ -16,7 +16,7 @@ from tests.accept import KEYS, submission, submit
 from tests.build import make_event
 from tests.receiver.test_intake import running, settings_for, until_accepted
 from tests.sentinels import PROMPT, start_replica
-from tests.servers import RedisServer, start_redis
+from tests.servers import RedisServer, start_redis, wait_for
 
 Start = Callable[..., tuple[RedisServer, RedisServer]]
 
@@ -105,8 +105,7 @@ async def test_without_a_replica_nothing_is_acknowledged(pair: Start) -> None:
         replica.kill()
         with pytest.raises(UnavailableError):
             await submit(intake, submission(make_event()))
-        await intake._look()
-        problem = intake.ready() or ""
+        problem = await asyncio.to_thread(wait_for, lambda: intake.ready() or "", what="the look")
         with pytest.raises(UnavailableError) as refused:
             submit(intake, submission(make_event()))
         await asyncio.to_thread(replica.start)

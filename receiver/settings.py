@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, TypeVar
 
@@ -174,8 +174,19 @@ class ReceiverSettings(CommonSettings):
 S = TypeVar("S", bound=CommonSettings)
 
 
-def load(cls: type[S], environ: Mapping[str, str]) -> S:
+def load(
+    cls: type[S],
+    environ: Mapping[str, str],
+    *,
+    further: Callable[[S], Sequence[str]] = lambda _: (),
+) -> S:
     """Return the settings that `environ` describes.
+
+    Args:
+        cls: whose settings.
+        environ: the environment.
+        further: says what else is wrong, to be told with what is wrong here; it is asked only
+            then, and given defaults in place of the values that are wrong.
 
     Raises:
         SettingsError: with every problem at once, each naming its variable and how to mend it.
@@ -194,7 +205,7 @@ def load(cls: type[S], environ: Mapping[str, str]) -> S:
     problems += [law for law in settings.laws() if named.isdisjoint(law.variables)]
     problems += _strays(cls, environ)
     if problems:
-        raise SettingsError([problem.text for problem in problems])
+        raise SettingsError([*(problem.text for problem in problems), *further(settings)])
     return settings
 
 

@@ -20,6 +20,7 @@ from receiver.errors import SettingsError
 from receiver.settings import load
 from workers import jobs, wiring
 from workers.admin import AdminServer, Probes, routes
+from workers.configuration import problems
 from workers.exposition import Exposition
 from workers.gauges import StoreCollector
 from workers.lifeline import Hangup, Stop, die_with
@@ -47,7 +48,7 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
         die_with(options.parent)
     stop, hangup = Stop().listen(), Hangup().listen()
     try:
-        settings = load(WorkerSettings, environ)
+        settings = load(WorkerSettings, environ, further=problems)
         logs.configure(settings.log_level, settings.log_format)
         if options.queue is not None:
             return work(settings, options.queue, stop, hangup)

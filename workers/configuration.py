@@ -12,6 +12,7 @@ from workers.handlers import Policy
 from workers.handlers.policy import read as read_policy
 from workers.rotation.config import RotationConfig
 from workers.rotation.config import read as read_rotation
+from workers.section import DocumentError
 from workers.settings import WorkerSettings
 from workers.synap.api_section import ApiConfig
 from workers.synap.api_section import read as read_api
@@ -53,6 +54,15 @@ def configuration(settings: WorkerSettings) -> Configuration:
         return Configuration(default_config(routing_key, slack_url), policy, guard, api, rotation)
     routes = read(alerting, routing_key=routing_key, slack_url=slack_url)
     return Configuration(routes, policy, guard, api, rotation)
+
+
+def problems(settings: WorkerSettings) -> list[str]:
+    """Return what is wrong in the YAML file, each with its line."""
+    try:
+        configuration(settings)
+    except DocumentError as error:
+        return error.problems
+    return []
 
 
 def rotation_section(settings: WorkerSettings) -> RotationConfig:

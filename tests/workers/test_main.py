@@ -225,11 +225,30 @@ def test_problems_are_all_told(start: Start) -> None:
     assert "canary" not in "".join(said)
 
 
-def test_document_is_checked_before_any_child(start: Start, tmp_path: Path) -> None:
-    """A wrong YAML file ends it with status 2 and names the line, before anything is started."""
-    document = tmp_path / "hooks.yaml"
-    document.write_text("alerting:\n  route:\n    receiver: nobody\n  receivers: []\n")
+@pytest.fixture
+def document(tmp_path: Path) -> Path:
+    """Return a YAML file with a problem in its line 3."""
+    file = tmp_path / "hooks.yaml"
+    file.write_text("alerting:\n  route:\n    receiver: nobody\n  receivers: []\n")
+    return file
 
+
+def test_problems_of_environment_and_document_are_told_together(
+    start: Start, document: Path
+) -> None:
+    """Wrong settings and a wrong YAML file end it once, with one list of all that is wrong."""
+    workers = start(SYNAP_LEASE="soon", SYNAP_CONFIG=str(document))
+
+    status = workers.module.process.wait(20)
+
+    said = workers.module.log.read_text().splitlines()
+    assert (status, said[0]) == (2, "The workers cannot start:")
+    assert said[1].startswith("  SYNAP_LEASE: ")
+    assert said[2:] == [f'  {document}:3: undefined receiver "nobody" used in route']
+
+
+def test_document_is_checked_before_any_child(start: Start, document: Path) -> None:
+    """A wrong YAML file ends it with status 2 and names the line, before anything is started."""
     workers = start(SYNAP_CONFIG=str(document))
 
     assert workers.module.process.wait(20) == 2

@@ -7,7 +7,7 @@ from pathlib import Path
 from workers.alerting.config import read
 from workers.cli.exits import Misuse
 from workers.cli.session import World, settings_of
-from workers.configuration import Configuration, configuration
+from workers.configuration import Configuration, configuration, problems
 from workers.document import load
 from workers.handlers import Policy
 from workers.section import DocumentError
@@ -19,12 +19,15 @@ def loaded(world: World, file: str | None) -> Configuration:
 
     Raises:
         DocumentError: with every problem and its line.
-        Trouble: the environment's settings are wrong.
+        Trouble: the environment's settings are wrong; what is wrong in the file is told as well.
     """
-    settings = settings_of(WorkerSettings, world.environ)
-    if file is not None:
-        settings = settings.model_copy(update={"config": file})
-    return configuration(settings)
+    update = {} if file is None else {"config": file}
+    settings = settings_of(
+        WorkerSettings,
+        world.environ,
+        further=lambda found: problems(found.model_copy(update=update)),
+    )
+    return configuration(settings.model_copy(update=update))
 
 
 def routed(world: World, file: str | None) -> Configuration:

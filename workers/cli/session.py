@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, TypeVar
@@ -79,14 +79,19 @@ def opened(world: World) -> Iterator[Session]:
         redis.close()
 
 
-def settings_of(cls: type[S], environ: Mapping[str, str]) -> S:
-    """Return a role's settings.
+def settings_of(
+    cls: type[S],
+    environ: Mapping[str, str],
+    *,
+    further: Callable[[S], Sequence[str]] = lambda _: (),
+) -> S:
+    """Return a role's settings; `further` is as in `receiver.settings.load`.
 
     Raises:
         Trouble: with every problem, each naming its variable and how to mend it.
     """
     try:
-        return load(cls, environ)
+        return load(cls, environ, further=further)
     except SettingsError as error:
         lines = "\n".join(f"  {problem}" for problem in error.problems)
         raise Misuse(f"the settings are wrong:\n{lines}") from error

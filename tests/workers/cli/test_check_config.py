@@ -65,6 +65,16 @@ def test_every_problem_at_once(command: Command, tmp_path: Path) -> None:
     assert [found["line"] for found in command.document["problems"]] == [4, 4, 5, 8]
 
 
+def test_wrong_settings_are_told_with_the_file(tmp_path: Path) -> None:
+    """With wrong settings it ends with 2, and what is wrong in the file is told all the same."""
+    file = written(tmp_path, BROKEN)
+    command = Command(SYNAP_LEASE="long")
+
+    assert command("check-config", file) == 2
+    assert "SYNAP_LEASE: " in command.err
+    assert f'{file}:5: undefined receiver "nobody" used in route' in command.err
+
+
 def test_doubts_are_warnings(command: Command, tmp_path: Path) -> None:
     """What is allowed but doubtful is said with its line; --strict ends with 1 for it."""
     file = written(tmp_path, VALID.replace("}]}]", "}]}, {name: idle}]"))

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 from redis.asyncio import Redis as AsyncRedis
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 
 from receiver.broker import FSYNC, REPLICATION, Keys, Wait
 from receiver.event import KINDS
@@ -88,31 +88,30 @@ CLUSTER: Final = (
     "SYNAP_REDIS_URL points at a Redis Cluster: one commit touches many keys, which a cluster"
     " refuses; use a single primary (managed, Sentinel or Valkey)"
 )
-
-
-_CLUSTER_FOUND: Final = Findings(
-    level=Level.UNPROVEN,
-    problem=CLUSTER,
-    waits=(),
-    server="",
-    cluster=True,
-    skew=0.0,
-    oldest_age=0.0,
-    memory_share=0.0,
-    shedding=None,
-)
+_REFUSES: Final = "Redis refuses what it is asked: {refusal}"
 
 
 async def look(redis: AsyncRedis, settings: ReceiverSettings, *, now: float) -> Findings:
-    """Ask Redis what it can promise.
+    """Ask Redis what it can promise; when it refuses to say, its own words are the problem.
 
     Raises:
-        redis.exceptions.RedisError: it cannot be reached or refuses to say.
+        redis.exceptions.RedisError: it cannot be reached.
     """
+    try:
+        return await _look(redis, settings, now)
+    except RedisError as error:
+        # The client begins with PING, and takes a refusal of it for a connection that failed.
+        refusal = error if isinstance(error, ResponseError) else error.__cause__
+        if not isinstance(refusal, ResponseError):
+            raise
+        return _nothing(_REFUSES.format(refusal=refusal))
+
+
+async def _look(redis: AsyncRedis, settings: ReceiverSettings, now: float) -> Findings:
     keys = Keys(settings.key_prefix)
     info = await redis.info()
     if info.get("cluster_enabled"):
-        return _CLUSTER_FOUND
+        return _nothing(CLUSTER, cluster=True)
     async with redis.pipeline(transaction=False) as pipe:
         pipe.time()
         for kind in KINDS:
@@ -131,6 +130,20 @@ async def look(redis: AsyncRedis, settings: ReceiverSettings, *, now: float) -> 
         oldest_age=max(0.0, now - oldest),
         memory_share=share,
         shedding=_mark(settings, max(0.0, now - oldest), share),
+    )
+
+
+def _nothing(problem: str, *, cluster: bool = False) -> Findings:
+    return Findings(
+        level=Level.UNPROVEN,
+        problem=problem,
+        waits=(),
+        server="",
+        cluster=cluster,
+        skew=0.0,
+        oldest_age=0.0,
+        memory_share=0.0,
+        shedding=None,
     )
 
 

@@ -9,6 +9,7 @@ Nothing here ever talks to a server that it did not start.
 
 from __future__ import annotations
 
+import resource
 import shutil
 import signal
 import subprocess
@@ -94,6 +95,7 @@ class RedisServer:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C is for us; the server ends when we end it
+            restore_signals=False,  # SIGXFSZ stays ignored: see `fill_disk`
             preexec_fn=end_with_parent,  # noqa: PLW1509 - prctl alone
         )
         wait_for(self._answers, what=f"Redis ({self._command[0]})")
@@ -116,6 +118,24 @@ class RedisServer:
         assert self.process is not None
         self.process.send_signal(signal.SIGCONT)
 
+    def fill_disk(self, *, room: int = 0) -> None:
+        """Let no file of the server grow to more than its largest one and `room` bytes (Linux).
+
+        Writes then fail as they do on a full disk: what fits is written, the rest is an error.
+        That lasts until `free_disk`, or until the server is started again.
+        """
+        files = [file for file in self.folder.rglob("*") if file.is_file()]
+        self._limit_files(max(file.stat().st_size for file in files) + room)
+
+    def free_disk(self) -> None:
+        """Let the server's files grow again."""
+        self._limit_files(None)
+
+    def wait_ended(self, *, seconds: float = 20.0) -> int:
+        """Wait until the server ends by itself; return its exit status."""
+        assert self.process is not None
+        return self.process.wait(seconds)
+
     def restart(self) -> Self:
         """Kill the server and start it again on the same data and socket."""
         self.kill()
@@ -136,6 +156,13 @@ class RedisServer:
         """End the server and remove its folder."""
         self._end(signal.SIGKILL)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _limit_files(self, size: int | None) -> None:
+        assert self.process is not None
+        pid = self.process.pid
+        # only the hard limit needs a privilege to be raised again: it stays
+        _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard if size is None else size, hard))
 
     def _end(self, number: int) -> None:
         if self.process is not None:

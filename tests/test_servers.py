@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from tests.servers import RedisServer, Served, start_redis
+from tests.servers import RedisServer, Served, start_redis, wait_for
 from tests.sink import Answer, Sink
 
 
@@ -43,6 +43,28 @@ def test_redis_survives_kill() -> None:
     server.close()
     assert kept == b"1"
     assert not server.folder.exists()
+
+
+def test_redis_fills_its_disk() -> None:
+    """What does not fit on a full disk is an error to the server, until there is room again."""
+    server = start_redis(appendfsync="everysec")
+    with server.client() as client:
+
+        def wait_for_status(status: str) -> None:
+            wait_for(lambda: client.info()["aof_last_write_status"] == status, what=status)
+
+        server.fill_disk(room=100)
+        client.set("too much", "x" * 10_000)
+        wait_for_status("err")
+        with pytest.raises(redis_py.ResponseError, match="Errors writing to the AOF file"):
+            client.set("refused", "1")
+        server.free_disk()
+        wait_for_status("ok")
+        client.set("accepted", "1")
+        kept = set(client.keys())
+
+    server.close()
+    assert kept == {b"too much", b"accepted"}
 
 
 def test_foreign_server_is_never_flushed(redis_server: RedisServer) -> None:

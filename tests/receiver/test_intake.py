@@ -359,6 +359,27 @@ async def test_a_server_that_evicts_is_refused(redis_server: RedisServer) -> Non
     assert "maxmemory-policy noeviction" in problem
 
 
+@pytest.mark.parametrize("command", ["info", "ping"])
+async def test_a_server_that_refuses_says_why(command: str) -> None:
+    """A Redis that answers with an error is not called unreachable: its own words are the problem.
+
+    PING is what the client begins with; a Redis that cannot write refuses that too.
+    """
+    server = start_redis()
+    with server.client() as client:
+        client.execute_command("ACL", "SETUSER", "default", f"-{command}")
+    try:
+        async with running(settings_for(server.url)) as intake:
+            level, problem = intake.level, intake.ready() or ""
+            with pytest.raises(UnavailableError) as refused:
+                submit(intake, submission(make_event()))
+    finally:
+        server.close()
+    assert (level, refused.value.reason) == (Level.UNPROVEN, "not_durable")
+    assert problem.startswith("Redis refuses what it is asked:")
+    assert f"'{command}'" in problem
+
+
 async def test_a_cluster_is_refused_at_start() -> None:
     """Cluster mode is refused at start, with the reason."""
     server = start_redis(config=["--cluster-enabled", "yes"])

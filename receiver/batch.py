@@ -83,7 +83,7 @@ class Share:
         self.size = LEAST_SHARE
 
     def see(self, outstanding: int) -> None:
-        """Take note of how many submissions are collected or being committed."""
+        """Take note of how many submissions a commit left: its own and what waits."""
         self._peak = max(self._peak * PEAK_KEPT, outstanding)
         self.size = min(MAX_EVENTS, max(LEAST_SHARE, math.ceil(self._peak / 2)))
 

@@ -19,7 +19,7 @@ import structlog
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import RedisError
 
-from receiver.batch import Batch, Outcome, Share, Submission
+from receiver.batch import MAX_EVENTS, Batch, Outcome, Share, Submission
 from receiver.broker import Keys, Wait
 from receiver.commit import Committer
 from receiver.errors import SettingsError, Shortage, UnavailableError
@@ -148,8 +148,9 @@ class Intake:
         """
         self._admit(submission)
         size = len(submission.raw)
-        if not self._collecting.batch.has_room(size, self._share.size):
-            self._share.see(self._under_way + self._waiting)
+        # Only the next commit is evened: what comes after it, in a burst, goes together.
+        places = MAX_EVENTS if self._full else self._share.size
+        if not self._collecting.batch.has_room(size, places):
             self._full.append(self._collecting)
             self._collecting = Collected(self._keys)
         self._collecting.batch.enter(submission)

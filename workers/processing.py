@@ -186,10 +186,10 @@ class Processor:
 
         Redis writes it while this process goes on; what was begun before is finished first.
         """
-        now, lease = self._clock(), self._settings.lease
         if not shift.pending and not starts and not over:
             return
         self._finish(shift)
+        now, lease = self._clock(), self._settings.lease
         for item in shift.pending:
             shift.unsettled.pop(item.key, None)
         due = now - shift.leased > lease / 3

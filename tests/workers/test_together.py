@@ -9,11 +9,12 @@ from typing import Any
 import orjson
 import pytest
 from redis import Redis
+from redis.exceptions import ResponseError
 
 from receiver.broker import Keys
 from receiver.event import parse
 from tests.build import NOW, make_alert, make_event
-from tests.workers.alerting.house import PREFIX, config_of
+from tests.workers.alerting.house import PREFIX, ROOM, config_of
 from workers.alert import Alert
 from workers.alerting.bursts import burst, bursts_lua
 from workers.alerting.groups import Groups, groups_lua
@@ -62,9 +63,9 @@ def some_alert(chance: random.Random) -> Alert:
 
 def some_burst(chance: random.Random, groups: Groups) -> Effect:
     """Return an event that counts in one of two windows, with or without what follows."""
-    follows = groups.effects([some_alert(chance)], NOW) if chance.random() < 0.5 else []
-    member, at = chance.choice("abcdefgh"), NOW + chance.choice((0, 1, 2, 30, 90))
     of = chance.choice(("x", "y"))
+    follows = groups.effects([make_alert(f"Burst of {of}")], NOW) if chance.random() < 0.5 else []
+    member, at = chance.choice("abcdefgh"), NOW + chance.choice((0, 1, 2, 30, 90))
     return burst(PREFIX, of, member=member, at=at, window=60, least=3, effects=follows)
 
 
@@ -86,29 +87,60 @@ def content(redis: Redis) -> dict[str, Any]:
         b"string": redis.get,
         b"list": lambda key: redis.lrange(key, 0, -1),
     }
+    redis.delete(f"{ROOM}called")  # lasts for a second of real time
     keys = sorted(redis.scan_iter(f"{PREFIX}:*"))
     found: dict[str, Any] = {key.decode(): read[redis.type(key)](key) for key in keys}
-    found["expires"] = [key for key in keys if redis.ttl(key) > 0]
+    found["expires"] = [key for key in keys if redis.ttl(key) != -1]
     found["jobs"] = redis.llen("rq:queue:notifications")
     return found
 
 
-@pytest.mark.parametrize("seed", range(40))
+def ledger(redis: Redis) -> Ledger:
+    """Return a ledger with every effect that leaves something to the end, and one that breaks."""
+    broken = 'effects["break"] = function() error("broken") end'
+    fragments = [groups_lua(), bursts_lua(), book_lua(), broken]
+    return Ledger(redis, Keys(PREFIX), dedup_window=60.0, fragments=fragments)
+
+
+@pytest.mark.parametrize("seed", range(60))
 def test_one_script_or_many(redis: Redis, seed: int) -> None:
     """Alerts, bursts and tallies end up the same, however many effects one script runs."""
-    ledger = Ledger(
-        redis,
-        Keys(PREFIX),
-        dedup_window=60.0,
-        fragments=[groups_lua(), bursts_lua(), book_lua()],
-    )
     effects = some_effects(random.Random(seed))
 
     for effect in effects:
-        ledger.apply([effect])
+        ledger(redis).apply([effect])
     one_by_one = content(redis)
     redis.flushdb()
-    ledger.apply(effects)
+    ledger(redis).apply(effects)
 
     assert content(redis) == one_by_one
     assert len(one_by_one) > 3
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_script_that_breaks_off_can_be_run_again(redis: Redis, seed: int) -> None:
+    """What it left keeps nothing out; a window that it filled may raise its burst sooner."""
+    effects = some_effects(random.Random(seed))
+    ledger(redis).apply(effects)
+    alerts, tallies = alerts_of(redis), tallies_of(redis)
+    redis.flushdb()
+
+    with pytest.raises(ResponseError, match="broken"):
+        ledger(redis).apply([*effects, Effect("break", ())])
+    ledger(redis).apply(effects)
+
+    assert alerts_of(redis) >= alerts
+    assert tallies_of(redis) == tallies
+
+
+def alerts_of(redis: Redis) -> set[bytes]:
+    """Return the fingerprints of the alerts that are stored, in any group."""
+    return {fp for key in redis.scan_iter(f"{ROOM}alerts:*") for fp in redis.hkeys(key)}
+
+
+def tallies_of(redis: Redis) -> dict[bytes, list[bytes]]:
+    """Return what is known of each tally, and that it expires."""
+    tallies = redis.zrange(f"{PREFIX}:synap:failing", 0, -1)
+    named = {tally: f"{PREFIX}:synap:failures:{tally.decode()}" for tally in tallies}
+    assert all(redis.ttl(name) > 0 for name in named.values())
+    return {tally: sorted(redis.hkeys(name)) for tally, name in named.items()}

@@ -1,5 +1,6 @@
 -- The effect that counts an event within a sliding window, and runs other effects if the window
--- is full. `effects` and `run_effects` are defined before it. It answers 2 when it ran them.
+-- is full. `effects`, `run_effects` and the effect `alert` are defined before it. It answers 2 when
+-- it ran them.
 --
 -- a[1] window (sorted set: member -> time)   a[2] member   a[3] its time
 -- a[4] seconds that the window spans   a[5] how many members fill it
@@ -20,10 +21,14 @@ local function close(name, window)
   redis.call('ZREMRANGEBYRANK', name, 0, -window.full - 1)
 end
 
+-- It comes after that of `alert`: a burst that is noted as raised has its alert.
 endings[#endings + 1] = function()
   for name, window in pairs(windows) do
     close(name, window)
     redis.call('EXPIRE', name, window.seconds)
+    if window.raised then
+      redis.call('SET', name .. ':raised', window.raised, 'EX', window.seconds)
+    end
   end
 end
 
@@ -42,11 +47,10 @@ effects["burst"] = function(a)
   if redis.call('ZCARD', name) < window.full then return end
   if not redis.call('ZSCORE', name, member) then return end
 
-  local raised = name .. ':raised'
-  local last = redis.call('GET', raised)
+  local last = window.raised or redis.call('GET', name .. ':raised')
   local ahead = last and tonumber(a[3]) - tonumber(last)
   if ahead and ahead >= 0 and ahead < 1 then return end
-  redis.call('SET', raised, a[3], 'EX', window.seconds)
+  window.raised = a[3]
   run_effects(a, 6, true)
   return 2
 end

@@ -15,12 +15,18 @@ do
 
   local KEPT, MOST_ENDS = 86400, 10000
 
-  -- What this script stores: alerts by their hash and fingerprint, and what it knows of groups.
-  local stored, seen = {}, {}
+  -- What this script stores and notes, written once at its end; and what it knows of groups.
+  local stored, ended, seen = {}, {}, {}
 
+  -- The alerts come first: an end that is noted keeps an alert that is not stored out for good.
   endings[#endings + 1] = function()
     for alerts, texts in pairs(stored) do
       for fp, text in pairs(texts) do redis.call('HSET', alerts, fp, text) end
+    end
+    for room, noted in pairs(ended) do
+      for fp, ends in pairs(noted.of) do redis.call('ZADD', room .. 'ends', ends, fp) end
+      redis.call('ZREMRANGEBYSCORE', room .. 'ends', '-inf', noted.from)
+      redis.call('ZREMRANGEBYRANK', room .. 'ends', 0, -MOST_ENDS - 1)
     end
   end
 
@@ -31,15 +37,14 @@ do
   -- Remember an end: a group may hold the alert under another route, and an older report of it may
   -- still come.
   local function note_end(room, fp, ends, now)
-    redis.call('ZADD', room .. 'ends', ends, fp)
-    redis.call('ZREMRANGEBYSCORE', room .. 'ends', '-inf', now - KEPT)
-    redis.call('ZREMRANGEBYRANK', room .. 'ends', 0, -MOST_ENDS - 1)
+    ended[room] = ended[room] or { of = {} }
+    ended[room].of[fp], ended[room].from = ends, now - KEPT
   end
 
   -- Whether an alert ended after it was reported.
   local function outlived(room, fp, updated)
-    local ended = redis.call('ZSCORE', room .. 'ends', fp)
-    return ended and tonumber(ended) > tonumber(updated)
+    local ends = ended[room] and ended[room].of[fp] or redis.call('ZSCORE', room .. 'ends', fp)
+    return ends and tonumber(ends) > tonumber(updated)
   end
 
   -- Say at each of its spots until when the alert is active. What is over stays for a while, so

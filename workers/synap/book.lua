@@ -74,7 +74,8 @@ local function tally_of(fingerprint)
   local name = P .. ':synap:failures:' .. fingerprint
   local first, last, more = unpack(redis.call('HMGET', name, 'first', 'last', 'more'))
   local tally = { name = name, events = name .. ':events', first = first, last = last,
-    more = tonumber(more or 0), counted = redis.call('ZCARD', name .. ':events') }
+    more = tonumber(more or 0), counted = redis.call('ZCARD', name .. ':events'),
+    bare = redis.call('HEXISTS', name, 'alert') == 0 }
   for n, list in ipairs({ ':documents', ':correlations' }) do
     tally[n] = { name = name .. list, held = redis.call('SCARD', name .. list), seen = {} }
   end
@@ -105,7 +106,9 @@ end
 -- a[11] seconds to keep it
 effects["ingestion_failure"] = function(a)
   local tally = tally_of(a[1])
-  if (tally.counted + tally.more) % 100 == 0 then tally.alert, tally.seconds = a[7], a[11] end
+  if tally.bare or (tally.counted + tally.more) % 100 == 0 then
+    tally.alert, tally.seconds, tally.bare = a[7], a[11], false
+  end
   if tally.counted < tonumber(a[8]) then
     tally.counted = tally.counted + redis.call('ZADD', tally.events, a[3], a[2])
   elseif not redis.call('ZSCORE', tally.events, a[2]) then
@@ -131,6 +134,7 @@ effects["ingestion_over"] = function(a)
   local failing, tally = P .. ':synap:failing', P .. ':synap:failures:' .. a[1]
   local known = redis.call('ZSCORE', failing, a[1])
   if not known or tonumber(known) ~= tonumber(a[2]) then return end
+  tallies[a[1]] = nil
   redis.call('ZREM', failing, a[1])
   redis.call('DEL', tally, tally .. ':events', tally .. ':documents', tally .. ':correlations')
   run_effects(a, 3, true)

@@ -9,6 +9,7 @@ Nothing here ever talks to a server that it did not start.
 
 from __future__ import annotations
 
+import os
 import resource
 import shutil
 import signal
@@ -17,7 +18,7 @@ import tempfile
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import redis
 import uvicorn
@@ -48,6 +49,15 @@ def redis_binary() -> str:
             "valkey-server nor redis-server is on PATH; install one of them"
         )
     return found
+
+
+ALLOCATOR: Final = (
+    "glibc.malloc.tcache_count=60000:glibc.malloc.mmap_threshold=33554432:"
+    "glibc.malloc.trim_threshold=8589934592:glibc.malloc.top_pad=268435456"
+)
+"""Valkey and Redis come with jemalloc; the wheel's Valkey is left with the C library's allocator,
+which costs half as much again, and more with each record. Told to keep what was freed, it is as fast.
+"""
 
 
 class RedisServer:
@@ -92,6 +102,7 @@ class RedisServer:
         """
         self.process = subprocess.Popen(
             self._command,
+            env={**os.environ, "GLIBC_TUNABLES": ALLOCATOR},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C is for us; the server ends when we end it

@@ -56,7 +56,7 @@ ALLOCATOR: Final = (
     "glibc.malloc.trim_threshold=8589934592:glibc.malloc.top_pad=268435456"
 )
 """Valkey and Redis come with jemalloc; the wheel's Valkey is left with the C library's allocator,
-which costs half as much again, and more with each record. Told to keep what was freed, it is as fast.
+which costs half as much again, and more with each record; told to keep what was freed, as little.
 """
 
 

@@ -109,6 +109,7 @@ async def look(redis: AsyncRedis, settings: ReceiverSettings, *, now: float) -> 
 
 async def _look(redis: AsyncRedis, settings: ReceiverSettings, now: float) -> Findings:
     keys = Keys(settings.key_prefix)
+    await redis.ping()  # refused, with the reason, by a server whose disk takes no writes
     info = await redis.info()
     if info.get("cluster_enabled"):
         return _nothing(CLUSTER, cluster=True)

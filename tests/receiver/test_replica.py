@@ -105,7 +105,10 @@ async def test_without_a_replica_nothing_is_acknowledged(pair: Start) -> None:
         replica.kill()
         with pytest.raises(UnavailableError):
             await submit(intake, submission(make_event()))
-        problem = await asyncio.to_thread(wait_for, lambda: intake.ready() or "", what="the look")
+        await asyncio.to_thread(
+            wait_for, lambda: "attach one" in (intake.ready() or ""), what="the look"
+        )
+        problem = intake.ready() or ""
         with pytest.raises(UnavailableError) as refused:
             submit(intake, submission(make_event()))
         await asyncio.to_thread(replica.start)

@@ -29,7 +29,7 @@ def loaded(tmp_path: Path) -> Iterator[Callable[..., tuple[Plant, Sender]]]:
 
         def build(appendfsync: str, *, threads: int) -> tuple[Plant, Sender]:
             server = start_redis(appendfsync=appendfsync)
-            site = Plant(tmp_path, server=server, **SHORT, SYNAP_COMMIT_TIMEOUT="2s")
+            site = Plant(tmp_path, server=server, **SHORT)
             ends.callback(site.close)
             site.receiver()
             site.start("workers")
@@ -70,6 +70,12 @@ def test_redis_refuses_under_load(loaded: Callable[..., tuple[Plant, Sender]]) -
     sender.wait_for_more(50)
 
     site.server.fill_disk(room=50_000)
+    with site.server.client() as client:
+        wait_for(
+            lambda: client.info("persistence")["aof_last_write_status"] == "err",
+            seconds=40,
+            what="a write that fails",
+        )
     refused(sender)
     failing = wait_for(lambda: unready(site), what="not ready")
     site.server.free_disk()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from redis import Redis
-from redis.exceptions import ResponseError
+from redis.exceptions import DataError, ResponseError
 
 from tests.servers import RedisServer
 from workers.ledger.ahead import Ahead
@@ -53,3 +53,16 @@ def test_a_refusal_gives_the_connection_back(redis: Redis) -> None:
         Ahead(redis, script, ["list"]).answer()
 
     assert Ahead(redis, script, ["number"]).answer() == 1
+
+
+def test_what_cannot_be_sent_holds_no_connection(redis_server: RedisServer) -> None:
+    """A call that fails before it is on its way leaves every connection free."""
+    with redis_server.client() as client:
+        script = client.register_script(PUSH)
+
+        with pytest.raises(DataError):
+            Ahead(client, script, [object()])
+
+        assert not client.connection_pool._in_use_connections
+        assert Ahead(client, script, ["1"]).answer() == b"1"
+        assert not client.connection_pool._in_use_connections
